@@ -1,0 +1,59 @@
+// Every layout a weight can have on disk and in memory: one trait row each.
+//
+// Row-major formats (f32, f16, bf16) keep a matrix (rows, cols) as it is in its checkpoint.
+// Tile formats cut it into blocks of 16 output rows; within a block the tiles follow the inputs:
+//
+//   4 bits: a tile is 16 rows x 8 inputs in 64 bytes. Byte 4*r + j holds input j of row r in its
+//           low nibble and input 4 + j in its high nibble, j = 0..3. Codes are unsigned; the weight
+//           is (code - zero) * scale, zero = 8 where the format has no zero points.
+//   8 bits: a tile is 16 rows x 4 inputs in 64 bytes. Byte 4*r + j is input j of row r, signed,
+//           -127..127; the weight is code * scale.
+//
+// Scales are f16 [block][group][16 rows]; zero points, u8 [block][group][16 rows], 0..15.
+// Rows are padded to 16 (codes of weight zero, scale 0), inputs to a multiple of the group.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace pocketr1 {
+
+inline constexpr std::size_t kTileRows = 16;
+inline constexpr std::size_t kTileBytes = 64;
+
+enum class WeightFormat : std::uint8_t {
+  f32, f16, bf16,
+  w8g32, w8g64, w8g128,
+  w4g32, w4g64, w4g128,
+  w4g32z, w4g64z, w4g128z,
+};
+
+struct WeightFormatTraits {
+  WeightFormat format;
+  std::string_view name;     // as written in bundle.json
+  unsigned bits;             // per code, or per element when row-major
+  unsigned group_size;       // inputs that share a scale; 0: row-major
+  bool zero_points;
+  bool tiled() const { return group_size != 0; }
+  std::size_t tile_inputs() const { return bits == 4 ? 8 : 4; }
+};
+
+std::span<const WeightFormatTraits> weight_formats();
+const WeightFormatTraits& traits(WeightFormat format);
+// The format of that name, or nullptr.
+const WeightFormatTraits* find_weight_format(std::string_view name);
+
+// Bytes of `rows` x `cols` weights. `rows` is padded to 16 and `cols` to the group when tiled.
+// Scales start right behind the codes, zero points right behind the scales.
+struct PackedSize {
+  std::size_t codes;
+  std::size_t scales;
+  std::size_t zeros;
+  std::size_t total() const { return codes + scales + zeros; }
+};
+// Throws Error("size-overflow") where a product does not fit in 63 bits.
+PackedSize packed_size(WeightFormat format, std::uint64_t rows, std::uint64_t cols);
+
+}  // namespace pocketr1

@@ -1,0 +1,9 @@
+"""Texts of the command line."""
+
+from __future__ import annotations
+
+from pocketr1.messages.catalog import Text
+
+__all__ = ["TEXTS"]
+
+TEXTS: dict[str, Text] = {}

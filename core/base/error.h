@@ -10,8 +10,8 @@ namespace pocketr1 {
 
 class Error : public std::runtime_error {
  public:
-  // `code` is a stable slug that pocketr1.messages knows ("bundle-invalid"); `where` names the file,
-  // tensor or option; `reason` says what is wrong with it.
+  // `code` is a stable slug that pocketr1.messages knows ("bundle-invalid"); `where` names the
+  // file, tensor or option; `reason` says what is wrong with it.
   Error(std::string code, std::string where, std::string reason)
       : std::runtime_error(where.empty() ? reason : where + ": " + reason),
         code_(std::move(code)),

@@ -10,9 +10,9 @@ void translate_error(const std::exception_ptr& pointer, void*) {
   try {
     std::rethrow_exception(pointer);
   } catch (const pocketr1::Error& error) {
-    const nb::object exception = nb::module_::import_("pocketr1.errors")
-                                     .attr("from_core")(error.code().c_str(), error.where().c_str(),
-                                                        error.reason().c_str());
+    const nb::object exception =
+        nb::module_::import_("pocketr1.errors")
+            .attr("from_core")(error.code().c_str(), error.where().c_str(), error.reason().c_str());
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
   }
 }

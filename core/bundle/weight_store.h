@@ -12,10 +12,10 @@
 namespace pocketr1 {
 
 struct PartRef {
-  std::uint64_t row;      // first row; a multiple of 16 when the tensor has several parts
+  std::uint64_t row;  // first row; a multiple of 16 when the tensor has several parts
   std::uint64_t rows;
   std::uint32_t segment;
-  std::uint64_t offset;   // from the start of the segment
+  std::uint64_t offset;  // from the start of the segment
 };
 
 struct TensorRef {

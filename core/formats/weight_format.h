@@ -24,17 +24,25 @@ inline constexpr std::size_t kTileRows = 16;
 inline constexpr std::size_t kTileBytes = 64;
 
 enum class WeightFormat : std::uint8_t {
-  f32, f16, bf16,
-  w8g32, w8g64, w8g128,
-  w4g32, w4g64, w4g128,
-  w4g32z, w4g64z, w4g128z,
+  f32,
+  f16,
+  bf16,
+  w8g32,
+  w8g64,
+  w8g128,
+  w4g32,
+  w4g64,
+  w4g128,
+  w4g32z,
+  w4g64z,
+  w4g128z,
 };
 
 struct WeightFormatTraits {
   WeightFormat format;
-  std::string_view name;     // as written in bundle.json
-  unsigned bits;             // per code, or per element when row-major
-  unsigned group_size;       // inputs that share a scale; 0: row-major
+  std::string_view name;  // as written in bundle.json
+  unsigned bits;          // per code, or per element when row-major
+  unsigned group_size;    // inputs that share a scale; 0: row-major
   bool zero_points;
   bool tiled() const { return group_size != 0; }
   std::size_t tile_inputs() const { return bits == 4 ? 8 : 4; }

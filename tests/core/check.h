@@ -1,4 +1,5 @@
-// The core's test harness: TEST(name) { CHECK(...); CHECK_EQ(a, b); CHECK_ERROR(statement, "code"); }
+// The core's test harness, used as
+//   TEST(name) { CHECK(...); CHECK_EQ(a, b); CHECK_ERROR(statement, "code"); }
 // One executable per *_test.cc file; its last line is "N passed, N failed".
 #pragma once
 
@@ -39,35 +40,35 @@ inline void fail(const char* file, int line, const std::string& what) {
 
 }  // namespace pocketr1::test
 
-#define TEST(name)                                                            \
-  static void test_##name();                                                  \
+#define TEST(name)                                                             \
+  static void test_##name();                                                   \
   static const ::pocketr1::test::Register register_##name{#name, test_##name}; \
   static void test_##name()
 
-#define CHECK(condition)                                                              \
-  do {                                                                                \
+#define CHECK(condition)                                                                   \
+  do {                                                                                     \
     if (!(condition)) ::pocketr1::test::fail(__FILE__, __LINE__, "not true: " #condition); \
   } while (false)
 
-#define CHECK_EQ(left, right)                                                          \
-  do {                                                                                 \
-    const auto& check_left = (left);                                                   \
-    const auto& check_right = (right);                                                 \
-    if (!(check_left == check_right)) {                                                \
-      ::pocketr1::test::fail(__FILE__, __LINE__, "not equal: " #left " and " #right);  \
-      std::cout << "  left " << check_left << ", right " << check_right << "\n";       \
-    }                                                                                  \
+#define CHECK_EQ(left, right)                                                         \
+  do {                                                                                \
+    const auto& check_left = (left);                                                  \
+    const auto& check_right = (right);                                                \
+    if (!(check_left == check_right)) {                                               \
+      ::pocketr1::test::fail(__FILE__, __LINE__, "not equal: " #left " and " #right); \
+      std::cout << "  left " << check_left << ", right " << check_right << "\n";      \
+    }                                                                                 \
   } while (false)
 
-#define CHECK_ERROR(statement, expected)                                                       \
-  do {                                                                                         \
-    try {                                                                                      \
-      statement;                                                                               \
-      ::pocketr1::test::fail(__FILE__, __LINE__, "no error from " #statement);                 \
-    } catch (const ::pocketr1::Error& error) {                                                 \
-      if (error.code() != (expected))                                                          \
+#define CHECK_ERROR(statement, expected)                                                           \
+  do {                                                                                             \
+    try {                                                                                          \
+      statement;                                                                                   \
+      ::pocketr1::test::fail(__FILE__, __LINE__, "no error from " #statement);                     \
+    } catch (const ::pocketr1::Error& error) {                                                     \
+      if (error.code() != (expected))                                                              \
         ::pocketr1::test::fail(__FILE__, __LINE__, "error " + error.code() + ": " + error.what()); \
-    }                                                                                          \
+    }                                                                                              \
   } while (false)
 
 int main(int argc, char** argv) {
@@ -79,7 +80,8 @@ int main(int argc, char** argv) {
     try {
       test.body();
     } catch (const std::exception& error) {
-      ::pocketr1::test::fail(__FILE__, __LINE__, std::string("unexpected exception: ") + error.what());
+      ::pocketr1::test::fail(__FILE__, __LINE__,
+                             std::string("unexpected exception: ") + error.what());
     }
     const bool bad = ::pocketr1::test::current_failed();
     if (bad) std::cout << "FAILED " << test.name << "\n";

@@ -1,9 +1,8 @@
 // A strict JSON reader (RFC 8259) for files nobody vouches for.
 //
 // A parsed text is an immutable tree; `Json` is a cheap handle on one value of it, keeps the tree
-// alive, and knows where it stands. Every error is Error("json-invalid", where, reason), `where`
-// being "byte 17" of a malformed text, or the value that a caller cannot use:
-// "model.layers[3].heads", "top level".
+// alive, and knows where it stands, so that every error names the value: "model.layers[3].heads".
+// Every error is Error("json-invalid", where, reason).
 #pragma once
 
 #include <cstddef>
@@ -71,7 +70,7 @@ class Json {
   std::string path() const;
   // Its first byte in the text and the one behind its last.
   std::pair<std::size_t, std::size_t> extent() const;
-  // Throws the error of a value that cannot be used.
+  // Throws Error("json-invalid", path(), reason).
   [[noreturn]] void fail(const std::string& reason) const;
 
   class Iterator;

@@ -10,8 +10,8 @@ PocketR1Error
 │   └── CancelledError      the caller cancelled
 └── ChatError           tokenizer, chat template or conversation
 
-An error carries a stable ``code`` (a slug such as ``checkpoint-pickle``) and parameters; its text is
-looked up in :mod:`pocketr1.messages`, in English or Chinese, as what is wrong and what to do.
+An error carries a stable ``code`` (a slug such as ``checkpoint-pickle``) and parameters; its text
+is looked up in :mod:`pocketr1.messages`, in English or Chinese, as what is wrong and what to do.
 """
 
 from __future__ import annotations

@@ -1,0 +1,17 @@
+# The stages of `scripts/test --full`; scripts/test sources it.
+
+source scripts/stages.sh
+must 'tools for the full tests' full_tools
+
+stage 'wheel, built apart' wheel
+stage 'no instruction set leaks' .venv/bin/python scripts/check_isa_leak.py build/wheel-check
+stage 'oracle environment' oracle_environment
+stage 'oracle tests' oracle_tests
+stage 'Clang without warnings' clang_build
+stage 'AddressSanitizer and UndefinedBehaviorSanitizer' address_sanitizer
+stage 'ThreadSanitizer' thread_sanitizer
+stage 'core on an emulated Haswell (AVX2)' emulated_core Haswell
+stage 'core on an emulated Nehalem (scalar)' emulated_core Nehalem
+stage 'Python on an emulated Haswell' emulated_python Haswell
+stage 'core on emulated arm64' arm64_core
+stage 'fuzzing, 20 s a target' fuzz 20

@@ -1,0 +1,115 @@
+# What `scripts/test --full` and `--soak` run, one function each.
+
+full_tools() {
+  packages qemu-user-static g++-aarch64-linux-gnu binutils
+  [[ -n $(clang ++) ]] || packages clang
+  # Where the sanitizer and fuzzer runtimes are a package of their own.
+  if ! echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
+    "$(clang ++)" -fsanitize=fuzzer,address -x c++ -o build/fuzzer-probe - 2>/dev/null; then
+    packages "libclang-rt-$("$(clang '')" -dumpversion | cut -d. -f1)-dev"
+  fi
+  rm -f build/fuzzer-probe
+}
+
+# clang '' | clang ++: the newest Clang there is, at least 14; nothing if there is none.
+clang() {
+  local version
+  for version in -21 -20 -19 -18 -17 -16 -15 -14; do
+    if command -v "clang++$version" >/dev/null; then
+      echo "clang$1$version"
+      return
+    fi
+  done
+}
+
+# The wheel as a stranger builds it: in isolation, from the source distribution.
+wheel() {
+  rm -rf build/wheel build/sdist build/wheel-check
+  quietly .venv/bin/pip install build
+  quietly .venv/bin/python -m build --sdist --outdir build/sdist
+  .venv/bin/python scripts/check_sdist.py build/sdist/*.tar.gz
+  quietly .venv/bin/pip wheel --no-deps -w build/wheel -C build-dir="$PWD/build/wheel-check" \
+    build/sdist/*.tar.gz
+  ls -sh build/wheel/
+}
+
+# PyTorch stays out of .venv, so that the default tests prove that nothing needs it. PyTorch comes
+# first and alone: then the CPU build satisfies what the others ask for.
+oracle_environment() {
+  environment .venv-oracle
+  if changed .venv-oracle/settled pyproject.toml; then
+    quietly .venv-oracle/bin/pip install 'torch==2.13.0'
+    quietly .venv-oracle/bin/pip install "$(ls build/wheel/*.whl)[oracle,test]"
+    settled .venv-oracle/settled pyproject.toml
+  else
+    quietly .venv-oracle/bin/pip install --no-deps --force-reinstall build/wheel/*.whl
+  fi
+  .venv-oracle/bin/python -c 'import torch, transformers
+print("torch", torch.__version__, "transformers", transformers.__version__)'
+}
+
+# Against the installed wheel, not the source tree.
+oracle_tests() { .venv-oracle/bin/python -m pytest -m 'oracle and not soak'; }
+
+clang_build() {
+  "$(clang ++)" --version | head -n 1
+  cmake_build build/clang -DCMAKE_C_COMPILER="$(clang '')" -DCMAKE_CXX_COMPILER="$(clang ++)"
+  quietly .venv/bin/ctest --test-dir build/clang --no-tests=error --output-on-failure -j "$jobs"
+}
+
+# setarch -R: older sanitizer runtimes do not survive the address randomization of newer kernels.
+sanitized() {
+  local dir=$1
+  shift
+  cmake_build "$dir" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPOCKETR1_SANITIZE="$1"
+  shift
+  setarch -R .venv/bin/ctest --test-dir "$dir" --no-tests=error --output-on-failure -j "$jobs" "$@" | tail -n 60
+}
+address_sanitizer() {
+  ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 sanitized build/asan address,undefined
+}
+thread_sanitizer() { TSAN_OPTIONS=halt_on_error=1 sanitized build/tsan thread; }
+
+# run_core_tests DIR COMMAND...: every core test of a build under an emulator.
+run_core_tests() {
+  local dir=$1 test
+  shift
+  for test in "$dir"/*_test; do
+    printf '%s: ' "${test##*/}"
+    "$@" "$test" | tail -n 20
+  done
+}
+
+emulated_core() { timeout 180 bash -c "$(declare -f run_core_tests); set -euo pipefail
+  run_core_tests build/test/core qemu-x86_64-static -cpu $1" 2> >(grep -v "doesn't support requested feature" >&2); }
+
+emulated_python() {
+  timeout 180 qemu-x86_64-static -cpu "$1" .venv/bin/python -m pytest -m 'isa and not oracle and not soak' \
+    2> >(grep -v "doesn't support requested feature" >&2)
+}
+
+arm64_core() {
+  cmake_build build/arm64 -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+    -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++
+  local cpu
+  for cpu in max cortex-a76; do
+    printf -- '-- %s\n' "$cpu"
+    run_core_tests build/arm64 qemu-aarch64-static -L /usr/aarch64-linux-gnu -cpu "$cpu"
+  done
+}
+
+# fuzz SECONDS: every libFuzzer target, from the inputs kept beside it.
+fuzz() {
+  local target found=0
+  cmake_build build/fuzz -DCMAKE_C_COMPILER="$(clang '')" -DCMAKE_CXX_COMPILER="$(clang ++)" \
+    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPOCKETR1_FUZZ=ON -DPOCKETR1_BUILD_TESTS=OFF \
+    -DPOCKETR1_SANITIZE=address,undefined
+  for target in build/fuzz/*_fuzz; do
+    found=1
+    printf '%s: ' "${target##*/}"
+    quietly setarch -R "$target" -max_total_time="$1" -max_len=65536 -rss_limit_mb=2048 \
+      -artifact_prefix=build/fuzz/
+    echo "nothing found in $1 s"
+  done
+  ((found))
+}

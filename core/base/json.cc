@@ -107,7 +107,8 @@ class Parser {
 
   std::shared_ptr<const Tree> parse() {
     if (text_.size() > std::min<std::size_t>(limits_.bytes, UINT32_MAX)) {
-      throw Error("json-invalid", "", "longer than " + std::to_string(limits_.bytes) + " bytes");
+      throw Error("json-invalid", "top level",
+                  "longer than " + std::to_string(limits_.bytes) + " bytes");
     }
     skip_space();
     value(0, Slice{0, 0}, 0);
@@ -119,7 +120,7 @@ class Parser {
  private:
   [[noreturn]] void fail(const std::string& reason) const { fail_at(at_, reason); }
   [[noreturn]] static void fail_at(std::size_t offset, const std::string& reason) {
-    throw Error("json-invalid", "", reason + " at byte " + std::to_string(offset));
+    throw Error("json-invalid", "byte " + std::to_string(offset), reason);
   }
 
   bool next_is(char c) const { return at_ < text_.size() && text_[at_] == c; }
@@ -435,7 +436,10 @@ std::pair<std::size_t, std::size_t> Json::extent() const {
   return {extent.offset, std::size_t{extent.offset} + extent.size};
 }
 
-void Json::fail(const std::string& reason) const { throw Error("json-invalid", path(), reason); }
+void Json::fail(const std::string& reason) const {
+  const std::string where = path();
+  throw Error("json-invalid", where.empty() ? "top level" : where, reason);
+}
 
 Json::Iterator Json::begin() const { return Iterator(*this, 0); }
 Json::Iterator Json::end() const { return Iterator(*this, size()); }

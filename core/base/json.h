@@ -1,8 +1,9 @@
 // A strict JSON reader (RFC 8259) for files nobody vouches for.
 //
 // A parsed text is an immutable tree; `Json` is a cheap handle on one value of it, keeps the tree
-// alive, and knows where it stands, so that every error names the value: "model.layers[3].heads".
-// Every error is Error("json-invalid", where, reason).
+// alive, and knows where it stands. Every error is Error("json-invalid", where, reason), `where`
+// being "byte 17" of a malformed text, or the value that a caller cannot use:
+// "model.layers[3].heads", "top level".
 #pragma once
 
 #include <cstddef>
@@ -70,7 +71,7 @@ class Json {
   std::string path() const;
   // Its first byte in the text and the one behind its last.
   std::pair<std::size_t, std::size_t> extent() const;
-  // Throws Error("json-invalid", path(), reason).
+  // Throws the error of a value that cannot be used.
   [[noreturn]] void fail(const std::string& reason) const;
 
   class Iterator;

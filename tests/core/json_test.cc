@@ -79,7 +79,7 @@ TEST(an_error_names_the_value_and_what_is_wrong) {
   CHECK_EQ(what([&] { layers[0].only({"kv_heads"}); }),
            "model.layers[0]: has an unknown key \"heads\"");
   CHECK_EQ(what([&] { layers[2]; }), "model.layers: has 2 values, none with index 2");
-  CHECK_EQ(what([&] { json.string(); }), "must be a string, is an object");
+  CHECK_EQ(what([&] { json.string(); }), "top level: must be a string, is an object");
 }
 
 TEST(extent_gives_the_text_of_a_value) {
@@ -90,7 +90,7 @@ TEST(extent_gives_the_text_of_a_value) {
 
 TEST(refuses_duplicate_keys_however_they_are_written) {
   CHECK_EQ(complaint(R"([{"a": 1, "b": 2, "\u0061": 3}])"),
-           "duplicate key \"a\" in the object at byte 1");
+           "byte 1: duplicate key \"a\" in the object");
 }
 
 TEST(refuses_what_is_not_json) {
@@ -130,7 +130,7 @@ TEST(refuses_what_is_not_json) {
                            "[1]\f",
                            "1e999",
                            "-1e999"}) {
-    if (complaint(text).find(" at byte ") == std::string::npos) {
+    if (!complaint(text).starts_with("byte ")) {
       pocketr1::test::fail(__FILE__, __LINE__, std::string("accepted: ") + text);
     }
   }
@@ -140,11 +140,11 @@ TEST(refuses_malformed_utf8_and_lone_surrogates) {
   for (const char* text : {"\"\x80\"", "\"\xC0\xAF\"", "\"\xC1\xBF\"", "\"\xE0\x80\xAF\"",
                            "\"\xED\xA0\x80\"", "\"\xF0\x80\x80\x80\"", "\"\xF4\x90\x80\x80\"",
                            "\"\xF5\x80\x80\x80\"", "\"\xC3\"", "\"\xE2\x82\"", "\"\xC3"}) {
-    CHECK(complaint(text).starts_with("invalid UTF-8"));
+    CHECK(complaint(text).ends_with("invalid UTF-8"));
   }
   for (const char* text :
        {R"("\ud800")", R"("\udc00")", R"("\ud800\u0041")", R"("\ud800\ud800")"}) {
-    CHECK(complaint(text).starts_with("half of a surrogate pair"));
+    CHECK(complaint(text).ends_with("half of a surrogate pair"));
   }
   CHECK_EQ(complaint("\"\xF4\x8F\xBF\xBF \xED\x9F\xBF \xEE\x80\x80\""), "");
 }
@@ -157,10 +157,10 @@ TEST(keeps_a_nul_that_is_escaped) {
 
 TEST(limits_depth_size_and_number_of_values) {
   CHECK_EQ(complaint(nested(64)), "");
-  CHECK_EQ(complaint(nested(65)), "nested deeper than 64 levels at byte 64");
-  CHECK(complaint(std::string(1 << 20, '[')).starts_with("nested deeper"));
-  CHECK_EQ(complaint("[1, 2]", {.bytes = 5}), "longer than 5 bytes");
-  CHECK_EQ(complaint("[1, 2]", {.values = 2}), "more than 2 values at byte 4");
+  CHECK_EQ(complaint(nested(65)), "byte 64: nested deeper than 64 levels");
+  CHECK(complaint(std::string(1 << 20, '[')).starts_with("byte 64: nested deeper"));
+  CHECK_EQ(complaint("[1, 2]", {.bytes = 5}), "top level: longer than 5 bytes");
+  CHECK_EQ(complaint("[1, 2]", {.values = 2}), "byte 4: more than 2 values");
 }
 
 TEST(every_truncation_of_a_text_is_an_error) {

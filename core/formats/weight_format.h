@@ -18,25 +18,9 @@
 #include <span>
 #include <string_view>
 
+#include "formats/tile.h"
+
 namespace pocketr1 {
-
-inline constexpr std::size_t kTileRows = 16;
-inline constexpr std::size_t kTileBytes = 64;
-
-enum class WeightFormat : std::uint8_t {
-  f32,
-  f16,
-  bf16,
-  w8g32,
-  w8g64,
-  w8g128,
-  w4g32,
-  w4g64,
-  w4g128,
-  w4g32z,
-  w4g64z,
-  w4g128z,
-};
 
 struct WeightFormatTraits {
   WeightFormat format;

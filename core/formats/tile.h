@@ -1,0 +1,28 @@
+// The names and sizes a kernel needs of weight_format.h. Kernels are compiled for one instruction
+// set each, so what they include holds nothing the linker could share with other files.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace pocketr1 {
+
+constexpr std::size_t kTileRows = 16;
+constexpr std::size_t kTileBytes = 64;
+
+enum class WeightFormat : std::uint8_t {
+  f32,
+  f16,
+  bf16,
+  w8g32,
+  w8g64,
+  w8g128,
+  w4g32,
+  w4g64,
+  w4g128,
+  w4g32z,
+  w4g64z,
+  w4g128z,
+};
+
+}  // namespace pocketr1

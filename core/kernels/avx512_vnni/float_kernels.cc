@@ -1,0 +1,52 @@
+// The float kernels of this instruction set, and the table of all its kernels.
+#include "kernels/avx512_vnni/f32x16.h"
+#include "kernels/avx512_vnni/kernels.h"
+
+namespace pocketr1::avx512_vnni {
+namespace {
+constexpr std::size_t kRowsAtOnce = 4;
+constexpr std::size_t kBatchAtOnce = 4;
+}  // namespace
+
+#include "kernels/generic/float_kernels.inl"
+// behind it, what builds on it:
+#include "kernels/generic/attention.inl"
+#include "kernels/generic/linear_float.inl"
+
+// clang-format off
+constinit const KernelTable table{
+  "avx512_vnni", rms_norm, silu_mul, exp_sum, dot, quantize_a8,
+  {store_kv_f32, store_kv_f16, store_kv_int8},
+  {attention<KvFormat::f32>, attention<KvFormat::f16>, attention<KvFormat::int8>},
+  {
+    {"linear_f32_avx512_vnni", linear_f32},
+    {"linear_f16_avx512_vnni", linear_f16},
+    {"linear_bf16_avx512_vnni", linear_bf16},
+    {"gemv_w8g32_a8_avx512_vnni", gemv_w8g32_a8},
+    {"gemv_w8g64_a8_avx512_vnni", gemv_w8g64_a8},
+    {"gemv_w8g128_a8_avx512_vnni", gemv_w8g128_a8},
+    {"gemv_w4g32_a8_avx512_vnni", gemv_w4g32_a8},
+    {"gemv_w4g64_a8_avx512_vnni", gemv_w4g64_a8},
+    {"gemv_w4g128_a8_avx512_vnni", gemv_w4g128_a8},
+    {"gemv_w4g32z_a8_avx512_vnni", gemv_w4g32z_a8},
+    {"gemv_w4g64z_a8_avx512_vnni", gemv_w4g64z_a8},
+    {"gemv_w4g128z_a8_avx512_vnni", gemv_w4g128z_a8},
+  },
+  {
+    {"linear_f32_avx512_vnni", linear_f32},
+    {"linear_f16_avx512_vnni", linear_f16},
+    {"linear_bf16_avx512_vnni", linear_bf16},
+    {"gemm_w8g32_a8_avx512_vnni", gemm_w8g32_a8},
+    {"gemm_w8g64_a8_avx512_vnni", gemm_w8g64_a8},
+    {"gemm_w8g128_a8_avx512_vnni", gemm_w8g128_a8},
+    {"gemm_w4g32_a8_avx512_vnni", gemm_w4g32_a8},
+    {"gemm_w4g64_a8_avx512_vnni", gemm_w4g64_a8},
+    {"gemm_w4g128_a8_avx512_vnni", gemm_w4g128_a8},
+    {"gemm_w4g32z_a8_avx512_vnni", gemm_w4g32z_a8},
+    {"gemm_w4g64z_a8_avx512_vnni", gemm_w4g64z_a8},
+    {"gemm_w4g128z_a8_avx512_vnni", gemm_w4g128z_a8},
+  },
+};
+// clang-format on
+
+}  // namespace pocketr1::avx512_vnni

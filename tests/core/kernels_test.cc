@@ -1,0 +1,308 @@
+// Every kernel of every instruction set this CPU has, against its scalar twin: bit for bit, on
+// random shapes, odd tails and extreme values.
+#include "kernels/table.h"
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+
+#include "base/cpu_features.h"
+#include "check.h"
+#include "formats/weight_format.h"
+
+using namespace pocketr1;
+
+namespace {
+
+std::mt19937 generator(7);
+
+float random_float(float scale) {
+  return std::normal_distribution<float>(0.0f, scale)(generator);
+}
+
+std::size_t random_size(std::size_t least, std::size_t most) {
+  return std::uniform_int_distribution<std::size_t>(least, most)(generator);
+}
+
+std::vector<float> random_floats(std::size_t n, float scale = 1.0f) {
+  std::vector<float> out(n);
+  for (float& x : out) x = random_float(scale);
+  if (n > 3) {
+    out[random_size(0, n - 1)] = 1000.0f * scale;
+    out[random_size(0, n - 1)] = 0.0f;
+    out[random_size(0, n - 1)] = -0.0f;
+  }
+  return out;
+}
+
+template <typename T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+std::vector<const KernelTable*> fast_tables() {
+  std::vector<const KernelTable*> out;
+  for (Isa isa : runnable_isas()) {
+    if (isa != Isa::scalar) out.push_back(&select_kernels(std::string(isa_name(isa)).c_str()));
+  }
+  return out;
+}
+
+const KernelTable& scalar_table() { return select_kernels("scalar"); }
+
+void check_same(const KernelTable& fast, const char* what, bool same) {
+  if (!same) test::fail(__FILE__, __LINE__, std::string(what) + " differs on " + fast.isa);
+}
+
+struct Activations {
+  std::vector<std::int8_t> codes;
+  std::vector<float> scales;
+  std::vector<std::int32_t> sums;
+  std::size_t stride;
+  Activations(const KernelTable& table, const std::vector<float>& x, std::size_t rows, std::size_t n)
+      : stride((n + 127) / 128 * 128) {
+    codes.resize(rows * stride);
+    scales.resize(rows * stride / 128);
+    sums.resize(rows * stride / 32);
+    for (std::size_t r = 0; r < rows; ++r) {
+      table.quantize_a8(x.data() + r * n, n, stride, codes.data() + r * stride,
+                        scales.data() + r * stride / 128, sums.data() + r * stride / 32);
+    }
+  }
+};
+
+}  // namespace
+
+TEST(float_kernels_agree) {
+  for (const KernelTable* fast : fast_tables()) {
+    for (int round = 0; round < 200; ++round) {
+      const std::size_t n = round < 40 ? static_cast<std::size_t>(round + 1) : random_size(1, 3000);
+      const auto x = random_floats(n, round % 3 == 0 ? 30.0f : 1.0f);
+      const auto w = random_floats(n);
+      std::vector<float> a(n), b(n);
+      scalar_table().rms_norm(x.data(), w.data(), 1e-6f, n, a.data());
+      fast->rms_norm(x.data(), w.data(), 1e-6f, n, b.data());
+      check_same(*fast, "rms_norm", same_bits(a, b));
+      scalar_table().silu_mul(x.data(), w.data(), n, a.data());
+      fast->silu_mul(x.data(), w.data(), n, b.data());
+      check_same(*fast, "silu_mul", same_bits(a, b));
+      const float left = scalar_table().exp_sum(x.data(), n, 3.0f, 0.7f, a.data());
+      const float right = fast->exp_sum(x.data(), n, 3.0f, 0.7f, b.data());
+      check_same(*fast, "exp_sum", same_bits(a, b) && left == right);
+      check_same(*fast, "dot",
+                 scalar_table().dot(x.data(), w.data(), n) == fast->dot(x.data(), w.data(), n));
+    }
+  }
+}
+
+TEST(exp_is_right_to_two_units_in_the_last_place) {
+  for (Isa isa : runnable_isas()) {
+    const KernelTable& table = select_kernels(std::string(isa_name(isa)).c_str());
+    for (float x = -87.0f; x < 88.0f; x += 0.01037f) {
+      float y = 0.0f;
+      table.exp_sum(&x, 1, 0.0f, 1.0f, &y);
+      const double exact = std::exp(static_cast<double>(x));
+      CHECK(std::abs(y - exact) <= exact * 2 * std::numeric_limits<float>::epsilon());
+    }
+  }
+}
+
+TEST(quantized_activations_agree_and_are_within_half_a_step) {
+  for (int round = 0; round < 100; ++round) {
+    const std::size_t n = random_size(1, 700);
+    auto x = random_floats(n, round % 4 == 0 ? 1e-20f : 2.0f);
+    if (round == 0) x.assign(n, 0.0f);
+    const Activations a(scalar_table(), x, 1, n);
+    for (std::size_t i = 0; i < a.stride; ++i) {
+      const float value = static_cast<float>(a.codes[i]) * a.scales[i / 128];
+      const float wanted = i < n ? x[i] : 0.0f;
+      CHECK(std::abs(value - wanted) <= a.scales[i / 128] * 0.5001f);
+    }
+    for (const KernelTable* fast : fast_tables()) {
+      const Activations b(*fast, x, 1, n);
+      check_same(*fast, "quantize_a8",
+                 same_bits(a.codes, b.codes) && same_bits(a.scales, b.scales) &&
+                     same_bits(a.sums, b.sums));
+    }
+  }
+}
+
+TEST(non_finite_activations_do_not_crash) {
+  for (Isa isa : runnable_isas()) {
+    std::vector<float> x(200, 1.0f);
+    x[3] = std::numeric_limits<float>::quiet_NaN();
+    x[150] = std::numeric_limits<float>::infinity();
+    const Activations a(select_kernels(std::string(isa_name(isa)).c_str()), x, 1, x.size());
+    CHECK_EQ(a.stride, 256u);
+  }
+}
+
+namespace {
+
+struct Linear {
+  std::vector<std::uint8_t> codes;
+  std::vector<std::uint16_t> scales;
+  std::vector<std::uint8_t> zeros;
+  std::vector<float> x;
+  std::size_t rows, cols, batch;
+  WeightFormat format;
+
+  Linear(const WeightFormatTraits& t, std::size_t rows_, std::size_t inputs, std::size_t batch_,
+         bool extreme)
+      : rows(rows_), cols(inputs), batch(batch_), format(t.format) {
+    const PackedSize size = packed_size(t.format, rows, inputs);
+    codes.resize(size.codes);
+    scales.resize(size.scales / 2);
+    zeros.resize(size.zeros);
+    x = random_floats(batch * inputs);
+    if (extreme) {
+      for (float& v : x) v = v < 0 ? -1.0f : 1.0f;
+    }
+    if (!t.tiled()) {
+      for (std::size_t i = 0; i < rows * inputs; ++i) {
+        const float v = random_float(1.0f);
+        std::uint32_t bits;
+        std::memcpy(&bits, &v, 4);
+        if (t.format == WeightFormat::f32) std::memcpy(codes.data() + 4 * i, &v, 4);
+        // Any finite half will do: the kernels are compared, not the values.
+        const std::uint16_t half = static_cast<std::uint16_t>(
+            t.format == WeightFormat::bf16 ? bits >> 16 : (bits >> 16 & 0xbfffu));
+        if (t.format != WeightFormat::f32) std::memcpy(codes.data() + 2 * i, &half, 2);
+      }
+      return;
+    }
+    cols = (inputs + t.group_size - 1) / t.group_size * t.group_size;
+    for (std::uint8_t& c : codes) {
+      c = static_cast<std::uint8_t>(random_size(0, 255));
+      if (extreme) c = t.bits == 4 ? (c & 1 ? 0xff : 0x00) : (c & 1 ? 0x7f : 0x81);
+      if (t.bits == 8 && c == 0x80) c = 0x81;  // -128 is not a code
+    }
+    for (std::uint16_t& s : scales) s = static_cast<std::uint16_t>(random_size(0x0000, 0x3c00));
+    for (std::uint8_t& z : zeros) z = static_cast<std::uint8_t>(random_size(0, 15));
+  }
+
+  std::vector<float> run(const KernelTable& table, const LinearKernel& kernel,
+                         std::size_t first_block, std::size_t inputs) const {
+    Activations a(table, x, batch, inputs);
+    std::vector<float> y(batch * rows, -7.0f);
+    const LinearArgs args{codes.data(), scales.data(), zeros.data(), rows, cols, x.data(), inputs,
+                          {a.codes.data(), a.scales.data(), a.sums.data(), a.stride},
+                          batch, y.data(), rows};
+    const std::size_t blocks = (rows + kTileRows - 1) / kTileRows;
+    kernel.function(args, first_block, blocks);
+    kernel.function(args, 0, first_block);
+    return y;
+  }
+};
+
+}  // namespace
+
+TEST(linear_kernels_agree_for_every_format_and_batch) {
+  for (const WeightFormatTraits& t : weight_formats()) {
+    for (int round = 0; round < 24; ++round) {
+      const std::size_t rows = random_size(1, 70);
+      const std::size_t inputs = random_size(1, 400);
+      const std::size_t batch = round < 12 ? static_cast<std::size_t>(round + 1) : random_size(1, 40);
+      const Linear linear(t, rows, inputs, batch, round % 5 == 0);
+      const KernelTable& slow = scalar_table();
+      const auto wanted = linear.run(slow, linear_kernel(slow, t.format, batch), 0, inputs);
+      for (const KernelTable* fast : fast_tables()) {
+        const LinearKernel& kernel = linear_kernel(*fast, t.format, batch);
+        const std::string kind = !t.tiled() ? "linear" : batch <= kGemvRows ? "gemv" : "gemm";
+        const std::string name = kind + "_" + std::string(t.name) + (t.tiled() ? "_a8_" : "_") + fast->isa;
+        CHECK_EQ(std::string(kernel.name), name);
+        const auto got = linear.run(*fast, kernel, random_size(0, (rows - 1) / 16), inputs);
+        check_same(*fast, kernel.name, same_bits(wanted, got));
+      }
+    }
+  }
+}
+
+TEST(the_scalar_linear_kernel_is_the_sum_of_products) {
+  const WeightFormatTraits& t = traits(WeightFormat::w4g32z);
+  const Linear linear(t, 19, 77, 2, false);
+  const auto y = linear.run(scalar_table(), linear_kernel(scalar_table(), t.format, 2), 0, 77);
+  const Activations a(scalar_table(), linear.x, 2, 77);
+  for (std::size_t b = 0; b < 2; ++b) {
+    for (std::size_t r = 0; r < 19; ++r) {
+      double sum = 0.0;
+      double size = 0.0;
+      for (std::size_t k = 0; k < linear.cols; ++k) {
+        const std::size_t block = r / 16;
+        const std::uint8_t byte = linear.codes[(block * (linear.cols / 8) + k / 8) * 64 + r % 16 * 4 + k % 4];
+        const int code = k % 8 < 4 ? byte & 15 : byte >> 4;
+        const std::size_t at = (block * (linear.cols / 32) + k / 32) * 16 + r % 16;
+        const std::uint16_t half = linear.scales[at];
+        const double scale = half < 0x400 ? std::ldexp(half, -24)
+                                          : std::ldexp(1024 + (half & 1023), (half >> 10) - 25);
+        const double product = (code - linear.zeros[at]) * scale * a.codes[b * a.stride + k] * a.scales[b];
+        sum += product;
+        size += std::abs(product);
+      }
+      CHECK(std::abs(y[b * 19 + r] - sum) <= 1e-6 * size);
+    }
+  }
+}
+
+TEST(attention_and_pages_agree_for_every_format) {
+  for (int round = 0; round < 60; ++round) {
+    const KvFormat format = static_cast<KvFormat>(round % 3);
+    const std::size_t f = static_cast<std::size_t>(format);
+    const std::size_t dim = round < 30 ? random_size(1, 140) : 64;
+    const std::size_t heads = random_size(1, 19);
+    const std::size_t tokens = random_size(1, 200);
+    const std::size_t padded = padded_head_dim(dim);
+    const std::size_t bytes = kv_block_bytes(format, dim);
+    const auto keys = random_floats(tokens * dim, 3.0f);
+    const auto values = random_floats(tokens * dim);
+    std::vector<float> q(heads * padded, 0.0f);
+    for (std::size_t h = 0; h < heads; ++h) {
+      for (std::size_t i = 0; i < dim; ++i) q[h * padded + i] = random_float(1.0f);
+    }
+    auto run = [&](const KernelTable& table, std::vector<std::uint8_t>& memory) {
+      const std::size_t pages = (tokens + 63) / 64;
+      memory.assign(pages * 2 * bytes, 0);
+      std::vector<const std::uint8_t*> page(pages);
+      for (std::size_t i = 0; i < pages; ++i) page[i] = memory.data() + i * 2 * bytes;
+      for (std::size_t t = 0; t < tokens; ++t) {
+        std::uint8_t* block = memory.data() + t / 64 * 2 * bytes;
+        table.store_kv[f](keys.data() + t * dim, dim, t % 64, block);
+        table.store_kv[f](values.data() + t * dim, dim, t % 64, block + bytes);
+      }
+      std::vector<float> result(heads * (padded + 2));
+      const AttentionArgs args{q.data(), heads, dim, page.data(), 0, bytes, 0, tokens, 0.3f,
+                               result.data(), result.data() + heads, result.data() + 2 * heads};
+      table.attention[f](args);
+      return result;
+    };
+    std::vector<std::uint8_t> memory, other;
+    const auto wanted = run(scalar_table(), memory);
+    for (const KernelTable* fast : fast_tables()) {
+      const auto got = run(*fast, other);
+      check_same(*fast, "pages", same_bits(memory, other));
+      check_same(*fast, "attention", same_bits(wanted, got));
+    }
+    if (format != KvFormat::f32) continue;
+    for (std::size_t h = 0; h < heads; ++h) {
+      std::vector<double> weight(tokens);
+      double largest = -1e300, total = 0.0;
+      for (std::size_t t = 0; t < tokens; ++t) {
+        for (std::size_t i = 0; i < dim; ++i) weight[t] += q[h * padded + i] * keys[t * dim + i] * 0.3;
+        largest = std::max(largest, weight[t]);
+      }
+      for (double& w : weight) total += w = std::exp(w - largest);
+      for (std::size_t i = 0; i < dim; ++i) {
+        double out = 0.0;
+        double size = 0.0;
+        for (std::size_t t = 0; t < tokens; ++t) {
+          out += weight[t] / total * values[t * dim + i];
+          size += weight[t] / total * std::abs(static_cast<double>(values[t * dim + i]));
+        }
+        const float got = wanted[2 * heads + h * padded + i] / wanted[heads + h];
+        // Scores of size up to `largest` carry their rounding into the exponent.
+        CHECK(std::abs(got - out) <= (2e-6 + 3e-7 * std::abs(largest)) * (size + 1e-3) * 20);
+      }
+    }
+  }
+}

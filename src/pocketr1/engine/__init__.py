@@ -1,0 +1,26 @@
+"""The engine as Python sees it: load a model, get logits, generate."""
+
+from __future__ import annotations
+
+from pocketr1.engine.engine import LOGITS_LIMIT_BYTES, Engine
+from pocketr1.engine.generation import FINISH_REASONS, Detokenizer, Generation, Token
+from pocketr1.engine.loading import DEFAULT_MAX_CONTEXT, ModelSource, load, locate
+from pocketr1.engine.sampling import Sampling
+from pocketr1.engine.sequence import Sequence
+from pocketr1.engine.stop import StopMatcher
+
+__all__ = [
+    "DEFAULT_MAX_CONTEXT",
+    "FINISH_REASONS",
+    "LOGITS_LIMIT_BYTES",
+    "Detokenizer",
+    "Engine",
+    "Generation",
+    "ModelSource",
+    "Sampling",
+    "Sequence",
+    "StopMatcher",
+    "Token",
+    "load",
+    "locate",
+]

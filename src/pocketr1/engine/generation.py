@@ -1,0 +1,228 @@
+"""One answer being generated."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketr1.engine.sampling import Sampling
+from pocketr1.engine.sequence import Sequence
+from pocketr1.engine.stop import StopMatcher
+from pocketr1.engine.tokens import TokenArray
+from pocketr1.errors import CancelledError, ContextFullError, EngineError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from pocketr1.engine.engine import Engine
+
+__all__ = ["FINISH_REASONS", "Detokenizer", "Generation", "Request", "Token"]
+
+#: Every value of ``Generation.finish_reason`` that is not ``None``:
+#: ``stop`` an end-of-text token or a stop string; ``length`` max_tokens reached; ``context`` the
+#: context is full; ``cancelled`` ended by ``Engine.cancel``; ``closed`` abandoned by its reader.
+FINISH_REASONS = ("stop", "length", "context", "cancelled", "closed")
+
+
+class Detokenizer(Protocol):
+    """Turns token ids into text as they come; ``pocketr1.chat.IncrementalDetokenizer`` is one."""
+
+    def feed(self, token_id: int) -> str:
+        """Take one token, return the text it completes (possibly none)."""
+        ...
+
+    def finish(self) -> str:
+        """Return what is still incomplete; the stream is over."""
+        ...
+
+
+@dataclass(frozen=True)
+class Token:
+    """One generated token: its id and, where a detokenizer was given, the text it releases."""
+
+    id: int
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to generate: checked, complete, independent of the engine's state."""
+
+    ids: TokenArray
+    sampling: Sampling
+    max_tokens: int | None
+    stop_token_ids: Collection[int]
+    index: int
+
+
+class Generation(Iterator[Token]):
+    """An iterator over the generated tokens; made by :meth:`Engine.generate`.
+
+    The end-of-text token that ends an answer is not yielded. Stopping early frees the pages: leave
+    the ``with`` block, call :meth:`close`, or drop the last reference.
+
+    finish_reason: ``None`` while running, then one of :data:`FINISH_REASONS`; already known when
+        the last token is yielded for ``length``, ``context`` and stop strings.
+    seed: the seed the random numbers are keyed by.
+    prompt_tokens: length of the prompt; reused_tokens: how many of them a given sequence held.
+    token_ids: the ids yielded so far.
+    tail: text still held back when the last token came (possible stop string that was none,
+        incomplete character); to be shown behind the last token's text.
+    stop_string: the stop string that was found, or ``None``.
+    prefill_seconds, decode_seconds: time spent computing, reading the tokens excluded.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        request: Request,
+        sequence: Sequence | None,
+        stop: Iterable[str],
+        detokenizer: Detokenizer | None,
+    ) -> None:
+        sampling = request.sampling.seeded()
+        assert sampling.seed is not None
+        self.finish_reason: str | None = None
+        self.seed: int = sampling.seed
+        self.prompt_tokens = len(request.ids)
+        self.reused_tokens = 0
+        self.token_ids: list[int] = []
+        self.tail = ""
+        self.prefill_seconds = 0.0
+        self.decode_seconds = 0.0
+        self._engine = engine
+        self._request = request
+        self._sampling = sampling
+        self._own_sequence = sequence is None
+        self._sequence = sequence
+        self._stop = StopMatcher(stop)
+        self._detokenizer = detokenizer
+        self._cancels_seen = engine._cancels
+        # Prompt and answer, as the repetition penalty sees them; grows by doubling.
+        self._history = np.array(request.ids, dtype=np.int32)
+        self._length = self.prompt_tokens
+
+    @property
+    def stop_string(self) -> str | None:
+        """The stop string that ended the text, or ``None``."""
+        return self._stop.stopped
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Token:
+        if self.finish_reason is not None:
+            raise StopIteration
+        try:
+            token = self._next()
+        except CancelledError:
+            self._end("cancelled")
+            raise StopIteration from None
+        except BaseException:
+            self._end("closed")
+            raise
+        if token is None:
+            raise StopIteration
+        return token
+
+    def close(self) -> None:
+        """End the generation and free what it holds; harmless when it has ended."""
+        if self.finish_reason is None:
+            self._end("closed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _next(self) -> Token | None:
+        self._engine._check_usable()
+        if self._engine._cancels != self._cancels_seen:
+            raise CancelledError("cancelled", where="generate", reason="cancelled by the caller")
+        logits = self._decode() if self.token_ids else self._prefill()
+        token = self._sample(logits)
+        if token in self._request.stop_token_ids:
+            self._end("stop")
+            return None
+        self.token_ids.append(token)
+        self._remember(token)
+        text = ""
+        if self._detokenizer is not None:
+            text = self._stop.push(self._detokenizer.feed(token))
+        if self._stop.stopped is not None:
+            self._end("stop")
+        elif len(self.token_ids) == self._request.max_tokens:
+            self._end("length")
+        elif self._length > self._engine.max_context:
+            self._end("context")
+        return Token(token, text)
+
+    def _prefill(self) -> npt.NDArray[np.float32]:
+        began = perf_counter()
+        ids = self._request.ids
+        if self._sequence is None:
+            self._sequence = self._engine.sequence()
+        sequence = self._sequence
+        sequence._claim(self)
+        if len(ids) > self._engine.max_context:
+            raise ContextFullError(
+                "context-too-long", tokens=len(ids), limit=self._engine.max_context
+            )
+        # The last token is always computed: its logits are what is asked for.
+        self.reused_tokens = min(_common_prefix(sequence._tokens, ids), len(ids) - 1)
+        sequence._truncate(self.reused_tokens)
+        logits = sequence._append(ids[self.reused_tokens :])
+        self.prefill_seconds = perf_counter() - began
+        return logits
+
+    def _decode(self) -> npt.NDArray[np.float32]:
+        began = perf_counter()
+        sequence = self._sequence
+        assert sequence is not None
+        if sequence._closed:
+            raise EngineError("sequence-closed")
+        if sequence._user is not self:
+            raise EngineError("sequence-taken")
+        logits = sequence._append(self._history[self._length - 1 : self._length])
+        self.decode_seconds += perf_counter() - began
+        return logits
+
+    def _sample(self, logits: npt.NDArray[np.float32]) -> int:
+        history = self._history[: self._length]
+        return self._engine._draw(
+            logits, history, self._sampling, index=self._request.index, position=self._length
+        )
+
+    def _remember(self, token: int) -> None:
+        if self._length == len(self._history):
+            grown = np.empty(2 * self._length + 64, dtype=np.int32)
+            grown[: self._length] = self._history
+            self._history = grown
+        self._history[self._length] = token
+        self._length += 1
+
+    def _end(self, reason: str) -> None:
+        self.finish_reason = reason
+        if self._detokenizer is not None and self._stop.stopped is None and reason != "closed":
+            self.tail = self._stop.push(self._detokenizer.finish()) + self._stop.finish()
+        if self._own_sequence and self._sequence is not None:
+            self._sequence.close()
+            self._sequence = None
+
+
+def _common_prefix(tokens: list[int], ids: TokenArray) -> int:
+    shared = min(len(tokens), len(ids))
+    different = np.flatnonzero(np.asarray(tokens[:shared], dtype=np.int32) != ids[:shared])
+    return int(different[0]) if different.size else shared

@@ -1,0 +1,142 @@
+"""Find a model and load it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from pocketr1.engine.engine import Engine
+from pocketr1.errors import EngineError, UsageError
+
+__all__ = ["DEFAULT_MAX_CONTEXT", "ModelSource", "load", "locate"]
+
+#: Context of ``load`` where none is asked for, or the model's own where that is shorter. Pages are
+#: allocated as they fill; a full F16 context of 8,192 tokens takes 235 MB with the 1.5B shape,
+#: 470 MB with 7B, 1.07 GB with Llama 8B; INT8 pages take a bit more than half of that.
+DEFAULT_MAX_CONTEXT = 8192
+
+_KV_FORMATS = ("f32", "f16", "int8")
+_MAX_THREADS = 256
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model lies: ``kind`` is ``bundle`` or ``checkpoint``, ``path`` its directory."""
+
+    kind: Literal["bundle", "checkpoint"]
+    path: Path
+
+
+def locate(path: str | os.PathLike[str]) -> ModelSource:
+    """Find the model ``path`` names: a bundle, a checkpoint directory, or ``"tiny"``.
+
+    ``"tiny"`` is the model shipped with the package, wherever one stands; a directory of that name
+    is ``"./tiny"``. Raises EngineError: ``model-missing``, ``model-not-a-directory``,
+    ``model-unknown``, ``model-tiny-missing``.
+    """
+    if path == "tiny":
+        return _locate_tiny()
+    directory = Path(path)
+    if not directory.exists():
+        raise EngineError("model-missing", path=directory)
+    if not directory.is_dir():
+        raise EngineError("model-not-a-directory", path=directory)
+    if (directory / "bundle.json").is_file():
+        return ModelSource("bundle", directory)
+    if (directory / "config.json").is_file():
+        return ModelSource("checkpoint", directory)
+    raise EngineError("model-unknown", path=directory)
+
+
+def _locate_tiny() -> ModelSource:
+    package = Path(__file__).resolve().parents[1]
+    for directory in (package / "models" / "tiny-r1", package.parents[1] / "models" / "tiny-r1"):
+        if directory.is_dir():
+            return locate(directory)
+    raise EngineError("model-tiny-missing", path=package / "models" / "tiny-r1")
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    max_context: int | None = None,
+    kv_format: str = "f16",
+    mmap: bool = True,
+    isa: str | None = None,
+    device: str = "cpu",
+) -> Engine:
+    """Load a model and return the engine that runs it.
+
+    path: a bundle, a checkpoint directory (run uncompressed, as the reference), or ``"tiny"``.
+    threads: ``None`` takes every CPU this process may use.
+    max_context: most tokens a sequence may hold; ``None`` is the model's own limit, at most
+        DEFAULT_MAX_CONTEXT. K/V pages are allocated as they fill.
+    kv_format: ``f16``, ``f32`` (the reference) or ``int8`` (groups of 32 along the head).
+    mmap: map the weights (another process may share them, the system may drop them); ``False``
+        reads them into memory, which a file that shrinks meanwhile cannot hurt.
+    isa: one of ``pocketr1.isas()``; ``None`` takes the environment's POCKETR1_ISA or the best.
+    device: ``cpu``.
+
+    Raises UsageError for bad options, EngineError where no model is found, BundleError or
+    CheckpointError where it is damaged.
+    """
+    _check_options(threads, max_context, kv_format, device)
+    source = locate(path)
+    from pocketr1 import _core
+
+    model = _open(source, mmap)
+    limit = int(json.loads(model.spec_json)["max_positions"])
+    if max_context is None:
+        max_context = min(limit, DEFAULT_MAX_CONTEXT)
+    elif max_context > limit:
+        raise UsageError("max-context-value", value=max_context, limit=limit)
+    session = _core.Session(
+        model,
+        threads=threads or _usable_cpus(),
+        max_context=max_context,
+        kv_format=kv_format,
+        isa=isa or "",
+    )
+    return Engine(model, session, source.path)
+
+
+def _check_options(threads: object, max_context: object, kv_format: object, device: object) -> None:
+    if threads is not None and not _in_range(threads, 1, _MAX_THREADS):
+        raise UsageError("threads-value", value=threads, limit=_MAX_THREADS)
+    if max_context is not None and not _in_range(max_context, 1, 1 << 31):
+        raise UsageError("max-context-value", value=max_context, limit=(1 << 31) - 1)
+    if kv_format not in _KV_FORMATS:
+        raise UsageError("kv-format-value", value=kv_format, allowed=", ".join(_KV_FORMATS))
+    if device != "cpu":
+        raise UsageError("device-value", value=device)
+
+
+def _in_range(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _usable_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return min(len(os.sched_getaffinity(0)), _MAX_THREADS)
+    return min(os.cpu_count() or 1, _MAX_THREADS)
+
+
+def _open(source: ModelSource, mmap: bool) -> Any:
+    from pocketr1 import _core
+
+    if source.kind == "bundle":
+        return _core.Model.open_bundle(str(source.path), mmap)
+    opened = import_module("pocketr1.checkpoint").open(source.path)
+    infos = list(opened.tensors.values())
+    files = sorted({info.file for info in infos})
+    number = {file: index for index, file in enumerate(files)}
+    tensors = [
+        (info.name, info.dtype, list(info.shape), number[info.file], info.offset) for info in infos
+    ]
+    spec = json.dumps(opened.spec.to_dict())
+    return _core.Model.open_checkpoint(spec, [str(file) for file in files], tensors, mmap)

@@ -1,7 +1,84 @@
-"""Pocket R1: DeepSeek-R1's distilled models on a phone, offline."""
+"""Pocket R1: DeepSeek-R1's distilled models on a phone, offline.
+
+    import pocketr1
+    engine = pocketr1.load("r1-1.5b-int4", threads=2)   # bundle, checkpoint directory, or "tiny"
+    engine.logits(ids)                                  # float32 array (len(ids), vocab_size)
+    for token in engine.generate(ids, pocketr1.Sampling(temperature=0.0), max_tokens=64): ...
+
+Everything public is in ``__all__``; it is imported when first used, so that ``import pocketr1`` and
+the command's ``--help`` stay fast.
+"""
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pocketr1._core import isas
+    from pocketr1.engine import Engine, Generation, Sampling, Sequence, Token, load
+    from pocketr1.errors import (
+        BundleError,
+        CancelledError,
+        ChatError,
+        CheckpointError,
+        CompressionError,
+        ContextFullError,
+        EngineError,
+        PocketR1Error,
+        UsageError,
+    )
+    from pocketr1.messages import set_language
+
+__all__ = [
+    "BundleError",
+    "CancelledError",
+    "ChatError",
+    "CheckpointError",
+    "CompressionError",
+    "ContextFullError",
+    "Engine",
+    "EngineError",
+    "Generation",
+    "PocketR1Error",
+    "Sampling",
+    "Sequence",
+    "Token",
+    "UsageError",
+    "__version__",
+    "isas",
+    "load",
+    "set_language",
+]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "pocketr1._core": ("isas",),
+    "pocketr1.engine": ("Engine", "Generation", "Sampling", "Sequence", "Token", "load"),
+    "pocketr1.errors": (
+        "BundleError",
+        "CancelledError",
+        "ChatError",
+        "CheckpointError",
+        "CompressionError",
+        "ContextFullError",
+        "EngineError",
+        "PocketR1Error",
+        "UsageError",
+    ),
+    "pocketr1.messages": ("set_language",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'pocketr1' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

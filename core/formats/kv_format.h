@@ -26,9 +26,12 @@ static constexpr std::size_t padded_head_dim(std::size_t head_dim) {
 static constexpr std::size_t kv_block_bytes(KvFormat format, std::size_t head_dim) {
   const std::size_t elements = kPageTokens * padded_head_dim(head_dim);
   switch (format) {
-    case KvFormat::f32: return elements * 4;
-    case KvFormat::f16: return elements * 2;
-    case KvFormat::int8: break;
+    case KvFormat::f32:
+      return elements * 4;
+    case KvFormat::f16:
+      return elements * 2;
+    case KvFormat::int8:
+      break;
   }
   return elements + elements / kKvGroup * 2;
 }

@@ -16,10 +16,13 @@ const LinearKernel& linear_kernel(const KernelTable& table, WeightFormat format,
 const KernelTable& select_kernels(const char* isa) {
   switch (choose_isa(isa)) {
 #if defined(__x86_64__)
-    case Isa::avx512_vnni: return avx512_vnni::table;
-    case Isa::avx2: return avx2::table;
+    case Isa::avx512_vnni:
+      return avx512_vnni::table;
+    case Isa::avx2:
+      return avx2::table;
 #endif
-    default: return scalar::table;
+    default:
+      return scalar::table;
   }
 }
 

@@ -20,22 +20,22 @@ constexpr std::size_t kActivationSum = 32;     // inputs of one code sum
 
 // Rows of activations as int8: value = code * scale of its group of 128.
 struct QuantizedActivations {
-  std::int8_t* codes;     // (rows, stride), stride a multiple of 128, zero beyond the inputs
-  float* scales;          // (rows, stride / 128)
-  std::int32_t* sums;     // (rows, stride / 32): sums of codes
+  std::int8_t* codes;  // (rows, stride), stride a multiple of 128, zero beyond the inputs
+  float* scales;       // (rows, stride / 128)
+  std::int32_t* sums;  // (rows, stride / 32): sums of codes
   std::size_t stride;
 };
 
 // y[b * y_stride + r] = sum over k of weight[r][k] * x[b][k].
 struct LinearArgs {
-  const std::uint8_t* codes;     // tile formats: see weight_format.h; row-major: the elements
-  const std::uint16_t* scales;   // f16 (blocks, groups, 16)
-  const std::uint8_t* zeros;     // (blocks, groups, 16)
-  std::size_t rows;              // outputs
-  std::size_t cols;              // inputs, padded to the group in tile formats
-  const float* x;                // row-major formats: (batch, x_stride)
+  const std::uint8_t* codes;    // tile formats: see weight_format.h; row-major: the elements
+  const std::uint16_t* scales;  // f16 (blocks, groups, 16)
+  const std::uint8_t* zeros;    // (blocks, groups, 16)
+  std::size_t rows;             // outputs
+  std::size_t cols;             // inputs, padded to the group in tile formats
+  const float* x;               // row-major formats: (batch, x_stride)
   std::size_t x_stride;
-  QuantizedActivations a;        // tile formats
+  QuantizedActivations a;  // tile formats
   std::size_t batch;
   float* y;
   std::size_t y_stride;
@@ -45,7 +45,7 @@ struct LinearArgs {
 using LinearFunction = void (*)(const LinearArgs&, std::size_t block_begin, std::size_t block_end);
 
 struct LinearKernel {
-  const char* name;         // "gemv_w4g64_a8_avx2"
+  const char* name;  // "gemv_w4g64_a8_avx2"
   LinearFunction function;
 };
 
@@ -54,18 +54,18 @@ constexpr std::size_t kWeightFormats = 12;
 
 // The query heads of one row that share a K/V head, against tokens [begin, end) of its sequence.
 struct AttentionArgs {
-  const float* q;                     // (heads, head_dim)
+  const float* q;  // (heads, head_dim)
   std::size_t heads;
   std::size_t head_dim;
-  const std::uint8_t* const* pages;   // of the sequence
-  std::size_t k_offset;               // bytes from the start of a page to this head's K block
+  const std::uint8_t* const* pages;  // of the sequence
+  std::size_t k_offset;              // bytes from the start of a page to this head's K block
   std::size_t v_offset;
-  std::size_t begin;                  // a multiple of 64
+  std::size_t begin;  // a multiple of 64
   std::size_t end;
   float scale;
-  float* max;                         // (heads): largest score of the range
-  float* sum;                         // (heads): sum of exp(score - max)
-  float* out;                         // (heads, padded_head_dim): sum of exp(score - max) * v
+  float* max;  // (heads): largest score of the range
+  float* sum;  // (heads): sum of exp(score - max)
+  float* out;  // (heads, padded_head_dim): sum of exp(score - max) * v
 };
 
 struct KernelTable {
@@ -92,7 +92,6 @@ struct KernelTable {
 
 // The kernel a linear layer of that format runs for that many rows of activations.
 const LinearKernel& linear_kernel(const KernelTable& table, WeightFormat format, std::size_t batch);
-
 
 // The table named by `isa`, by the environment variable POCKETR1_ISA when `isa` is empty, or the
 // best. Throws Error("isa-unsupported") for a name this build or this CPU lacks.

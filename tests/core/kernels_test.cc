@@ -17,9 +17,7 @@ namespace {
 
 std::mt19937 generator(7);
 
-float random_float(float scale) {
-  return std::normal_distribution<float>(0.0f, scale)(generator);
-}
+float random_float(float scale) { return std::normal_distribution<float>(0.0f, scale)(generator); }
 
 std::size_t random_size(std::size_t least, std::size_t most) {
   return std::uniform_int_distribution<std::size_t>(least, most)(generator);
@@ -60,7 +58,8 @@ struct Activations {
   std::vector<float> scales;
   std::vector<std::int32_t> sums;
   std::size_t stride;
-  Activations(const KernelTable& table, const std::vector<float>& x, std::size_t rows, std::size_t n)
+  Activations(const KernelTable& table, const std::vector<float>& x, std::size_t rows,
+              std::size_t n)
       : stride((n + 127) / 128 * 128) {
     codes.resize(rows * stride);
     scales.resize(rows * stride / 128);
@@ -186,9 +185,12 @@ struct Linear {
                          std::size_t first_block, std::size_t inputs) const {
     Activations a(table, x, batch, inputs);
     std::vector<float> y(batch * rows, -7.0f);
-    const LinearArgs args{codes.data(), scales.data(), zeros.data(), rows, cols, x.data(), inputs,
-                          {a.codes.data(), a.scales.data(), a.sums.data(), a.stride},
-                          batch, y.data(), rows};
+    const LinearArgs args{codes.data(), scales.data(),
+                          zeros.data(), rows,
+                          cols,         x.data(),
+                          inputs,       {a.codes.data(), a.scales.data(), a.sums.data(), a.stride},
+                          batch,        y.data(),
+                          rows};
     const std::size_t blocks = (rows + kTileRows - 1) / kTileRows;
     kernel.function(args, first_block, blocks);
     kernel.function(args, 0, first_block);
@@ -203,14 +205,16 @@ TEST(linear_kernels_agree_for_every_format_and_batch) {
     for (int round = 0; round < 24; ++round) {
       const std::size_t rows = random_size(1, 70);
       const std::size_t inputs = random_size(1, 400);
-      const std::size_t batch = round < 12 ? static_cast<std::size_t>(round + 1) : random_size(1, 40);
+      const std::size_t batch =
+          round < 12 ? static_cast<std::size_t>(round + 1) : random_size(1, 40);
       const Linear linear(t, rows, inputs, batch, round % 5 == 0);
       const KernelTable& slow = scalar_table();
       const auto wanted = linear.run(slow, linear_kernel(slow, t.format, batch), 0, inputs);
       for (const KernelTable* fast : fast_tables()) {
         const LinearKernel& kernel = linear_kernel(*fast, t.format, batch);
         const std::string kind = !t.tiled() ? "linear" : batch <= kGemvRows ? "gemv" : "gemm";
-        const std::string name = kind + "_" + std::string(t.name) + (t.tiled() ? "_a8_" : "_") + fast->isa;
+        const std::string name =
+            kind + "_" + std::string(t.name) + (t.tiled() ? "_a8_" : "_") + fast->isa;
         CHECK_EQ(std::string(kernel.name), name);
         const auto got = linear.run(*fast, kernel, random_size(0, (rows - 1) / 16), inputs);
         check_same(*fast, kernel.name, same_bits(wanted, got));
@@ -230,13 +234,15 @@ TEST(the_scalar_linear_kernel_is_the_sum_of_products) {
       double size = 0.0;
       for (std::size_t k = 0; k < linear.cols; ++k) {
         const std::size_t block = r / 16;
-        const std::uint8_t byte = linear.codes[(block * (linear.cols / 8) + k / 8) * 64 + r % 16 * 4 + k % 4];
+        const std::uint8_t byte =
+            linear.codes[(block * (linear.cols / 8) + k / 8) * 64 + r % 16 * 4 + k % 4];
         const int code = k % 8 < 4 ? byte & 15 : byte >> 4;
         const std::size_t at = (block * (linear.cols / 32) + k / 32) * 16 + r % 16;
         const std::uint16_t half = linear.scales[at];
         const double scale = half < 0x400 ? std::ldexp(half, -24)
                                           : std::ldexp(1024 + (half & 1023), (half >> 10) - 25);
-        const double product = (code - linear.zeros[at]) * scale * a.codes[b * a.stride + k] * a.scales[b];
+        const double product =
+            (code - linear.zeros[at]) * scale * a.codes[b * a.stride + k] * a.scales[b];
         sum += product;
         size += std::abs(product);
       }
@@ -271,8 +277,18 @@ TEST(attention_and_pages_agree_for_every_format) {
         table.store_kv[f](values.data() + t * dim, dim, t % 64, block + bytes);
       }
       std::vector<float> result(heads * (padded + 2));
-      const AttentionArgs args{q.data(), heads, dim, page.data(), 0, bytes, 0, tokens, 0.3f,
-                               result.data(), result.data() + heads, result.data() + 2 * heads};
+      const AttentionArgs args{q.data(),
+                               heads,
+                               dim,
+                               page.data(),
+                               0,
+                               bytes,
+                               0,
+                               tokens,
+                               0.3f,
+                               result.data(),
+                               result.data() + heads,
+                               result.data() + 2 * heads};
       table.attention[f](args);
       return result;
     };
@@ -288,7 +304,8 @@ TEST(attention_and_pages_agree_for_every_format) {
       std::vector<double> weight(tokens);
       double largest = -1e300, total = 0.0;
       for (std::size_t t = 0; t < tokens; ++t) {
-        for (std::size_t i = 0; i < dim; ++i) weight[t] += q[h * padded + i] * keys[t * dim + i] * 0.3;
+        for (std::size_t i = 0; i < dim; ++i)
+          weight[t] += q[h * padded + i] * keys[t * dim + i] * 0.3;
         largest = std::max(largest, weight[t]);
       }
       for (double& w : weight) total += w = std::exp(w - largest);

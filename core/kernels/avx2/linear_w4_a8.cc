@@ -53,8 +53,8 @@ void half_block_outputs(const LinearArgs& p, std::size_t block, std::size_t half
         sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(pairs, ones));
       }
     }
-    const __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128(
-        reinterpret_cast<const __m128i*>(p.scales + first_scale + g * kTileRows)));
+    const __m256 scale = _mm256_cvtph_ps(
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(p.scales + first_scale + g * kTileRows)));
     for (std::size_t i = 0; i < batch; ++i) {
       const float a_scale =
           a_scales[i * (p.a.stride / kActivationGroup) + g * group / kActivationGroup];
@@ -82,10 +82,17 @@ void linear(const LinearArgs& p, std::size_t block_begin, std::size_t block_end)
     std::size_t b = 0;
     for (; b + most <= p.batch; b += most) block_outputs<group, zero_points, most>(p, block, b);
     switch (p.batch - b) {
-      case 3: block_outputs<group, zero_points, 3>(p, block, b); break;
-      case 2: block_outputs<group, zero_points, 2>(p, block, b); break;
-      case 1: block_outputs<group, zero_points, 1>(p, block, b); break;
-      default: break;
+      case 3:
+        block_outputs<group, zero_points, 3>(p, block, b);
+        break;
+      case 2:
+        block_outputs<group, zero_points, 2>(p, block, b);
+        break;
+      case 1:
+        block_outputs<group, zero_points, 1>(p, block, b);
+        break;
+      default:
+        break;
     }
   }
 }

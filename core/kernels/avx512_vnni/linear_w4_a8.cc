@@ -79,10 +79,17 @@ void linear(const LinearArgs& p, std::size_t block_begin, std::size_t block_end)
     for (; b + most <= p.batch; b += most) block_outputs<group, zero_points, most>(p, block, b);
     for (; b + 4 <= p.batch; b += 4) block_outputs<group, zero_points, 4>(p, block, b);
     switch (p.batch - b) {
-      case 3: block_outputs<group, zero_points, 3>(p, block, b); break;
-      case 2: block_outputs<group, zero_points, 2>(p, block, b); break;
-      case 1: block_outputs<group, zero_points, 1>(p, block, b); break;
-      default: break;
+      case 3:
+        block_outputs<group, zero_points, 3>(p, block, b);
+        break;
+      case 2:
+        block_outputs<group, zero_points, 2>(p, block, b);
+        break;
+      case 1:
+        block_outputs<group, zero_points, 1>(p, block, b);
+        break;
+      default:
+        break;
     }
   }
 }

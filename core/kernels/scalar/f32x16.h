@@ -55,9 +55,15 @@ inline std::uint16_t float_to_half(float value) {
   return static_cast<std::uint16_t>(sign | (magnitude - 0x38000000u + 0xfffu + odd) >> 13);
 }
 
-inline F32x16 zero() { return each([](int) { return 0.0f; }); }
-inline F32x16 broadcast(float x) { return each([=](int) { return x; }); }
-inline F32x16 load(const float* p) { return each([=](int i) { return p[i]; }); }
+inline F32x16 zero() {
+  return each([](int) { return 0.0f; });
+}
+inline F32x16 broadcast(float x) {
+  return each([=](int) { return x; });
+}
+inline F32x16 load(const float* p) {
+  return each([=](int i) { return p[i]; });
+}
 // The first n floats, zero behind them; reads no further.
 inline F32x16 load_first(const float* p, std::size_t n) {
   return each([=](int i) { return static_cast<std::size_t>(i) < n ? p[i] : 0.0f; });

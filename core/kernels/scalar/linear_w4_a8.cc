@@ -28,7 +28,8 @@ void linear(const LinearArgs& p, std::size_t block_begin, std::size_t block_end)
             a_sum += a_sums[g * (group / kActivationSum) + s];
           }
           sum -= (zero_points ? p.zeros[scale_at] : 8) * a_sum;
-          const float scale = half_to_float(p.scales[scale_at]) * a_scales[g * group / kActivationGroup];
+          const float scale =
+              half_to_float(p.scales[scale_at]) * a_scales[g * group / kActivationGroup];
           total = __builtin_fmaf(static_cast<float>(sum), scale, total);
         }
         p.y[b * p.y_stride + block * kTileRows + r] = total;

@@ -10,7 +10,7 @@ __all__ = ["StopMatcher"]
 
 
 class StopMatcher:
-    """Releases streamed text up to the first stop string.
+    """Releases streamed text up to the stop string that is complete first.
 
     ``push`` returns the text that is certain to come before any stop string; what could be the
     beginning of one waits. After a match ``stopped`` is the string that was found, and neither it
@@ -31,11 +31,10 @@ class StopMatcher:
         if self.stopped is not None:
             return ""
         self._held += text
-        first = min(
-            ((place, s) for s in self._stop if (place := self._held.find(s)) >= 0), default=None
-        )
-        if first is not None:
-            place, self.stopped = first
+        # The first to be complete, so that it does not matter how the text was cut into pieces.
+        found = [(p + len(s), p, s) for s in self._stop if (p := self._held.find(s)) >= 0]
+        if found:
+            _, place, self.stopped = min(found)
             shown, self._held = self._held[:place], ""
             return shown
         keep = max((self._overlap(s) for s in self._stop), default=0)

@@ -53,6 +53,12 @@ TEXTS: dict[str, Text] = {
         "Use one of: {allowed}.",
         "可用的格式：{allowed}。",
     ),
+    "usage-kv-format": Text(
+        "There is no such K/V page format ({where}): {reason}",
+        "没有这种 K/V 页格式（{where}）：{reason}",
+        "Use one of: f32, f16, int8.",
+        "可用的格式：f32、f16、int8。",
+    ),
     "device-value": Text(
         "There is no device {value!r}.",
         "没有名为 {value!r} 的设备。",

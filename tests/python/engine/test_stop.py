@@ -41,8 +41,8 @@ def test_an_empty_stop_string_is_refused(stop: list[str]) -> None:
     cuts=st.lists(st.integers(0, 30), max_size=6),
 )
 def test_pieces_give_what_the_whole_text_gives(text: str, stop: list[str], cuts: list[int]) -> None:
-    places = [place for s in stop if (place := text.find(s)) >= 0]
-    expected = text[: min(places)] if places else text
+    places = [(place + len(s), place) for s in stop if (place := text.find(s)) >= 0]
+    expected = text[: min(places)[1]] if places else text
     matcher = StopMatcher(stop)
     bounds = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     shown = "".join(matcher.push(text[a:b]) for a, b in itertools.pairwise(bounds))

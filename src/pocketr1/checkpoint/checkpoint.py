@@ -1,0 +1,158 @@
+"""A checkpoint in Hugging Face's layout, read in slabs of rows."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketr1 import arch
+from pocketr1.checkpoint.files import locate, read_json
+from pocketr1.checkpoint.tensors import TensorInfo, read_table
+from pocketr1.errors import CheckpointError
+
+__all__ = ["Checkpoint", "as_float32", "open"]
+
+_ELEMENTS: dict[str, np.dtype[Any]] = {
+    "bf16": np.dtype("<u2"),
+    "f16": np.dtype("<u2"),
+    "f32": np.dtype("<f4"),
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An opened checkpoint. It holds no descriptor and no weights; reads are safe from any thread.
+
+    A shard may be deleted once nothing of it will be read again; its space is free at once.
+    """
+
+    path: Path  # the directory
+    config_path: Path
+    spec: arch.ModelSpec
+    tensors: Mapping[str, TensorInfo]  # canonical name -> place, in decode order
+    awaited: Mapping[str, Path]  # canonical name -> the missing shard that will hold it
+    files: tuple[Path, ...]  # weight files that are there
+    missing_shards: tuple[Path, ...]  # weight files that are not, with allow_missing
+    tokenizer_files: tuple[Path, ...]
+    ignored: tuple[str, ...]  # tensors in the files that the model does not need
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights, each counted once (a tied head is not counted)."""
+        return sum(math.prod(shape) for shape in arch.expected_tensors(self.spec).values())
+
+    def read_rows(self, name: str, begin: int = 0, end: int | None = None) -> NDArray[Any]:
+        """Read rows ``[begin, end)`` of a tensor as they are stored.
+
+        Returns:
+            uint16 bit patterns for bf16 and f16, float32 for f32; shape (rows, columns), or (n,) of
+            a vector. :func:`as_float32` turns them into numbers.
+
+        Raises:
+            CheckpointError: ``checkpoint-shard-missing`` while the tensor's shard has not arrived,
+                ``checkpoint-read`` where the file is gone, unreadable or cut short.
+            KeyError, IndexError: the model has no such tensor or no such rows.
+        """
+        if name in self.awaited:
+            raise _shards_missing((self.awaited[name],), len(self.files) + len(self.missing_shards))
+        tensor = self.tensors[name]
+        rows = tensor.shape[0]
+        end = rows if end is None else end
+        if not 0 <= begin <= end <= rows:
+            raise IndexError(f"rows {begin}:{end} of {name}, which has {rows}")
+        out: NDArray[Any] = np.empty((end - begin, *tensor.shape[1:]), _ELEMENTS[tensor.dtype])
+        row_bytes = tensor.nbytes // rows
+        _read_into(tensor.file, tensor.offset + begin * row_bytes, out, tensor.source_name)
+        return out
+
+    def core_arguments(self) -> tuple[str, list[str], list[tuple[str, str, list[int], int, int]]]:
+        """Return the arguments of ``_core.Model.open_checkpoint``.
+
+        The spec as JSON, the files, and of each tensor (name, format, shape, file index, offset).
+        """
+        if self.missing_shards:
+            raise _shards_missing(self.missing_shards, len(self.files) + len(self.missing_shards))
+        numbers = {path: number for number, path in enumerate(self.files)}
+        return (
+            json.dumps(self.spec.to_dict()),
+            [str(path) for path in self.files],
+            [
+                (t.name, t.dtype, list(t.shape), numbers[t.file], t.offset)
+                for t in self.tensors.values()
+            ],
+        )
+
+
+def open(
+    path: str | Path, config_path: str | Path | None = None, *, allow_missing: bool = False
+) -> Checkpoint:
+    """Open a checkpoint: read config and headers, check every tensor, read no weights.
+
+    Args:
+        path: a directory in Hugging Face's layout (``config.json``, and ``model.safetensors`` or
+            ``model.safetensors.index.json`` with its shards), one safetensors file, or an index.
+        config_path: a ``config.json`` elsewhere.
+        allow_missing: open although shards of the index are missing (``Checkpoint.missing_shards``,
+            ``Checkpoint.awaited``); open again when they have arrived.
+
+    Raises:
+        CheckpointError: naming the file, and the tensor or key, that is wrong.
+    """
+    files = locate(Path(path), None if config_path is None else Path(config_path))
+    generation = read_json(files.generation) if files.generation else None
+    architecture = arch.from_config(read_json(files.config), files.config, generation)
+    missing = tuple(shard for shard in files.shards if not shard.is_file())
+    if missing and (not allow_missing or files.index is None):
+        raise _shards_missing(missing, len(files.shards))
+    table = read_table(files, architecture, frozenset(missing))
+    return Checkpoint(
+        path=files.directory,
+        config_path=files.config,
+        spec=table.architecture.spec,
+        tensors=MappingProxyType(table.tensors),
+        awaited=MappingProxyType(table.awaited),
+        files=tuple(shard for shard in files.shards if shard not in missing),
+        missing_shards=missing,
+        tokenizer_files=files.tokenizer,
+        ignored=table.ignored,
+    )
+
+
+def as_float32(raw: NDArray[Any], dtype: str) -> NDArray[np.float32]:
+    """Return the numbers of what ``read_rows`` gave, exactly; ``dtype`` is bf16, f16 or f32."""
+    if dtype == "bf16":
+        return (raw.astype(np.uint32) << 16).view(np.float32)
+    if dtype == "f16":
+        return raw.view(np.float16).astype(np.float32)
+    return raw.astype(np.float32, copy=False)
+
+
+def _read_into(path: Path, offset: int, out: NDArray[Any], tensor: str) -> None:
+    view = out.reshape(-1).view(np.uint8).data
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            filled = 0
+            while filled < len(view):
+                count = file.readinto(view[filled:])
+                if not count:
+                    reason = f"it ends within {tensor}"
+                    raise CheckpointError("checkpoint-read", where=str(path), reason=reason)
+                filled += count
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CheckpointError("checkpoint-read", where=str(path), reason=reason) from error
+
+
+def _shards_missing(missing: tuple[Path, ...], total: int) -> CheckpointError:
+    return CheckpointError(
+        "checkpoint-shard-missing", where=str(missing[0]), count=len(missing), total=total
+    )

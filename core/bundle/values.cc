@@ -1,0 +1,71 @@
+#include "bundle/values.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/printable.h"
+
+namespace pocketr1 {
+namespace {
+
+constexpr std::uint16_t kLargestFiniteHalf = 0x7BFF;  // above it: infinity, NaN, the sign bit
+constexpr std::uint8_t kLargestZeroPoint = 15;
+
+// "row 17, group 3" of entry `index` of an array [block][group][16 rows].
+std::string place(const PartRef& part, std::uint64_t groups, std::uint64_t index) {
+  const std::uint64_t block = index / (groups * kTileRows);
+  const std::uint64_t group = index / kTileRows % groups;
+  const std::uint64_t row = part.row + block * kTileRows + index % kTileRows;
+  return "row " + std::to_string(row) + ", group " + std::to_string(group);
+}
+
+void check_part(const TensorRef& tensor, const PartRef& part, const std::uint8_t* bytes,
+                const std::string& file_name) {
+  const WeightFormatTraits& format = traits(tensor.format);
+  if (!format.tiled()) return;
+  const std::string about = "tensor \"" + printable(tensor.name) + "\": ";
+  const PackedSize size = part_size(tensor, part);
+  const std::uint64_t blocks = (part.rows + kTileRows - 1) / kTileRows;
+  const std::uint64_t groups = size.scales / 2 / kTileRows / blocks;
+
+  if (format.bits == 8) {
+    const void* found = std::memchr(bytes, 0x80, size.codes);
+    if (found != nullptr) {
+      const auto at = static_cast<const std::uint8_t*>(found) - bytes;
+      throw Error("bundle-codes", file_name,
+                  about + "code -128 at byte " + std::to_string(at) + " of the part at row " +
+                      std::to_string(part.row));
+    }
+  }
+  const std::uint8_t* scales = bytes + size.codes;
+  for (std::uint64_t i = 0; i < size.scales / 2; ++i) {
+    const auto half = static_cast<std::uint16_t>(scales[2 * i] | scales[2 * i + 1] << 8);
+    if (half <= kLargestFiniteHalf) continue;
+    const bool finite = (half & 0x7FFF) <= kLargestFiniteHalf;
+    throw Error("bundle-scales", file_name,
+                about + (finite ? "a negative scale at " : "a scale that is not finite at ") +
+                    place(part, groups, i));
+  }
+  const std::uint8_t* zeros = scales + size.scales;
+  const std::uint8_t* bad = std::find_if(
+      zeros, zeros + size.zeros, [](std::uint8_t zero) { return zero > kLargestZeroPoint; });
+  if (bad != zeros + size.zeros) {
+    throw Error("bundle-scales", file_name,
+                about + "zero point " + std::to_string(*bad) + " at " +
+                    place(part, groups, static_cast<std::uint64_t>(bad - zeros)));
+  }
+}
+
+}  // namespace
+
+void check_segment_values(const BundleLayout& layout, std::uint32_t segment,
+                          const std::uint8_t* bytes, const std::string& file_name) {
+  for (const SegmentPart& member : layout.segment_parts[segment]) {
+    const TensorRef& tensor = layout.tensors[member.tensor];
+    const PartRef& part = tensor.parts[member.part];
+    check_part(tensor, part, bytes + part.offset, file_name);
+  }
+}
+
+}  // namespace pocketr1

@@ -1,0 +1,13 @@
+#include "quantize/quantize_block.h"
+
+namespace pocketr1 {
+namespace {
+constexpr std::size_t kLanes = 8;
+#include "quantize/quantize_block.inl"
+}  // namespace
+
+void quantize_block_avx2(const QuantizeBlockJob& job, QuantizeBlockResult& result) {
+  quantize_block(job, result);
+}
+
+}  // namespace pocketr1

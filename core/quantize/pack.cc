@@ -1,0 +1,182 @@
+#include "quantize/pack.h"
+
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "base/error.h"
+#include "base/half.h"
+
+namespace pocketr1 {
+namespace {
+
+[[noreturn]] void unsupported(const std::string& reason) {
+  throw Error("quantize-unsupported", "", reason);
+}
+
+// Where each value of a part lies.
+class PartLayout {
+ public:
+  PartLayout(WeightFormat format, std::size_t rows, std::size_t cols)
+      : traits_(traits(format)), size_(packed_size(format, rows, cols)) {
+    if (!traits_.tiled()) unsupported(std::string(traits_.name) + " has no codes");
+    groups_ = group_count(format, cols);
+    blocks_ = (rows + kTileRows - 1) / kTileRows;
+    tiles_ = groups_ * traits_.group_size / traits_.tile_inputs();
+  }
+
+  std::size_t groups() const { return groups_; }
+  std::size_t padded_rows() const { return blocks_ * kTileRows; }
+  std::size_t padded_cols() const { return groups_ * traits_.group_size; }
+  const PackedSize& size() const { return size_; }
+
+  std::size_t code_byte(std::size_t row, std::size_t col) const {
+    const std::size_t tile = (row / kTileRows) * tiles_ + col / traits_.tile_inputs();
+    return tile * kTileBytes + 4 * (row % kTileRows) + col % 4;
+  }
+  bool high_nibble(std::size_t col) const { return traits_.bits == 4 && col % 8 >= 4; }
+  // Of a scale or zero point, in elements.
+  std::size_t group_index(std::size_t row, std::size_t group) const {
+    return ((row / kTileRows) * groups_ + group) * kTileRows + row % kTileRows;
+  }
+  std::uint8_t default_zero() const { return traits_.bits == 4 ? 8 : 0; }
+
+ private:
+  const WeightFormatTraits& traits_;
+  PackedSize size_;
+  std::size_t groups_ = 0;
+  std::size_t blocks_ = 0;
+  std::size_t tiles_ = 0;
+};
+
+void check_sizes(std::size_t part, const UnpackedRows& unpacked, const PartLayout& layout,
+                 std::size_t rows, std::size_t cols) {
+  if (part != layout.size().total()) {
+    unsupported("the part has " + std::to_string(part) + " bytes, not " +
+                std::to_string(layout.size().total()));
+  }
+  const std::size_t groups = rows * layout.groups();
+  if (unpacked.codes.size() != rows * cols || unpacked.scales.size() != groups ||
+      unpacked.zeros.size() != groups) {
+    unsupported("codes, scales or zero points are not of the weight's shape");
+  }
+}
+
+std::uint16_t read_u16(const std::uint8_t* from) {
+  return static_cast<std::uint16_t>(from[0] | from[1] << 8);
+}
+
+}  // namespace
+
+std::size_t group_count(WeightFormat format, std::size_t cols) {
+  const std::size_t group = traits(format).group_size;
+  return group == 0 ? 0 : (cols + group - 1) / group;
+}
+
+void unpack_rows(std::span<const std::uint8_t> part, WeightFormat format, std::size_t rows,
+                 std::size_t cols, const UnpackedRows& unpacked) {
+  const PartLayout layout(format, rows, cols);
+  check_sizes(part.size(), unpacked, layout, rows, cols);
+  const bool nibbles = traits(format).bits == 4;
+  const std::uint8_t* scales = part.data() + layout.size().codes;
+  const std::uint8_t* zeros = scales + layout.size().scales;
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t group = 0; group < layout.groups(); ++group) {
+      const std::size_t from = layout.group_index(row, group);
+      const std::size_t to = row * layout.groups() + group;
+      unpacked.scales[to] = f16_to_f32(read_u16(scales + 2 * from));
+      unpacked.zeros[to] = traits(format).zero_points ? zeros[from] : layout.default_zero();
+    }
+    for (std::size_t col = 0; col < cols; ++col) {
+      std::uint8_t code = part[layout.code_byte(row, col)];
+      if (nibbles) code = layout.high_nibble(col) ? code >> 4 : code & 15;
+      unpacked.codes[row * cols + col] = code;
+    }
+  }
+}
+
+void pack_rows(const UnpackedRows& unpacked, WeightFormat format, std::size_t rows,
+               std::size_t cols, std::span<std::uint8_t> part) {
+  const PartLayout layout(format, rows, cols);
+  check_sizes(part.size(), unpacked, layout, rows, cols);
+  const WeightFormatTraits& format_traits = traits(format);
+  std::memset(part.data(), 0, part.size());
+  std::uint8_t* scales = part.data() + layout.size().codes;
+  std::uint8_t* zeros = scales + layout.size().scales;
+  for (std::size_t row = 0; row < layout.padded_rows(); ++row) {
+    for (std::size_t group = 0; group < layout.groups(); ++group) {
+      const std::size_t to = layout.group_index(row, group);
+      const std::size_t from = row * layout.groups() + group;
+      const std::uint16_t scale = row < rows ? f32_to_f16(unpacked.scales[from]) : 0;
+      std::uint8_t zero = format_traits.zero_points ? 0 : layout.default_zero();
+      if (row < rows) {
+        if (!(unpacked.scales[from] >= 0.0F) || scale >= 0x7c00U) {
+          unsupported("the scale of row " + std::to_string(row) + ", group " +
+                      std::to_string(group) + " is negative or not finite in f16");
+        }
+        if (format_traits.zero_points ? unpacked.zeros[from] > 15 : unpacked.zeros[from] != zero) {
+          unsupported("the zero point of row " + std::to_string(row) + ", group " +
+                      std::to_string(group) + " is out of range");
+        }
+        zero = unpacked.zeros[from];
+      }
+      scales[2 * to] = static_cast<std::uint8_t>(scale);
+      scales[2 * to + 1] = static_cast<std::uint8_t>(scale >> 8);
+      if (format_traits.zero_points) zeros[to] = zero;
+      for (std::size_t i = 0; i < format_traits.group_size; ++i) {
+        const std::size_t col = group * format_traits.group_size + i;
+        std::uint8_t code = zero;
+        if (row < rows && col < cols) {
+          code = unpacked.codes[row * cols + col];
+          if (format_traits.bits == 4 ? code > 15 : code == 0x80) {
+            unsupported("the code of row " + std::to_string(row) + ", input " +
+                        std::to_string(col) + " is out of range");
+          }
+        }
+        std::uint8_t& byte = part[layout.code_byte(row, col)];
+        byte |= static_cast<std::uint8_t>(layout.high_nibble(col) ? code << 4 : code);
+      }
+    }
+  }
+}
+
+void dequantize_rows(std::span<const std::uint8_t> part, WeightFormat format, std::size_t rows,
+                     std::size_t cols, std::span<float> values) {
+  if (part.size() != packed_size(format, rows, cols).total() || values.size() != rows * cols) {
+    unsupported("the part or the values are not of the weight's shape");
+  }
+  if (!traits(format).tiled()) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      switch (format) {
+        case WeightFormat::f16:
+          values[i] = f16_to_f32(read_u16(part.data() + 2 * i));
+          break;
+        case WeightFormat::bf16:
+          values[i] = bf16_to_f32(read_u16(part.data() + 2 * i));
+          break;
+        default:
+          std::memcpy(&values[i], part.data() + 4 * i, sizeof(float));
+      }
+    }
+    return;
+  }
+  const PartLayout layout(format, rows, cols);
+  const WeightFormatTraits& format_traits = traits(format);
+  const std::uint8_t* scales = part.data() + layout.size().codes;
+  const std::uint8_t* zeros = scales + layout.size().scales;
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t col = 0; col < cols; ++col) {
+      const std::size_t group = layout.group_index(row, col / format_traits.group_size);
+      const std::uint8_t byte = part[layout.code_byte(row, col)];
+      int code = static_cast<std::int8_t>(byte);
+      if (format_traits.bits == 4) {
+        code = (layout.high_nibble(col) ? byte >> 4 : byte & 15) -
+               (format_traits.zero_points ? zeros[group] : layout.default_zero());
+      }
+      values[row * cols + col] =
+          static_cast<float>(code) * f16_to_f32(read_u16(scales + 2 * group));
+    }
+  }
+}
+
+}  // namespace pocketr1

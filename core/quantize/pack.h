@@ -1,0 +1,36 @@
+// A part in a tile format, to and from arrays in row-major order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "formats/weight_format.h"
+
+namespace pocketr1 {
+
+// Row-major, without the file's padding. Codes are signed bytes in 8 bits (-127..127) and unsigned
+// ones in 4 bits (0..15). Where the format has no zero points, unpack gives 8 (4 bits) or 0.
+struct UnpackedRows {
+  std::span<std::uint8_t> codes;  // (rows, cols)
+  std::span<float> scales;        // (rows, groups)
+  std::span<std::uint8_t> zeros;  // (rows, groups)
+};
+
+std::size_t group_count(WeightFormat format, std::size_t cols);
+
+// Throws Error("quantize-unsupported") where the format is row-major or a size differs.
+void unpack_rows(std::span<const std::uint8_t> part, WeightFormat format, std::size_t rows,
+                 std::size_t cols, const UnpackedRows& unpacked);
+
+// Writes a part; padding as the format asks. Scales are rounded to f16, to nearest even.
+// Throws Error("quantize-unsupported") as unpack_rows does, and for a code or zero point out of
+// range or a scale that is negative or not finite in f16.
+void pack_rows(const UnpackedRows& unpacked, WeightFormat format, std::size_t rows,
+               std::size_t cols, std::span<std::uint8_t> part);
+
+// The weights a part stands for, (rows, cols); row-major formats too.
+void dequantize_rows(std::span<const std::uint8_t> part, WeightFormat format, std::size_t rows,
+                     std::size_t cols, std::span<float> values);
+
+}  // namespace pocketr1

@@ -1,0 +1,347 @@
+// The body of quantize_block_*; included once by a file per instruction set, inside an anonymous
+// namespace, with kLanes the float lanes of its registers. Every lane is a row of the block, so no
+// sum ever crosses lanes and the order of additions is the order of inputs, whatever kLanes is.
+
+constexpr std::size_t kRows = 16;
+constexpr std::size_t kMaxGroup = 128;
+
+typedef float F32 __attribute__((vector_size(4 * kLanes)));
+typedef double F64 __attribute__((vector_size(8 * kLanes)));
+typedef std::int32_t I32 __attribute__((vector_size(4 * kLanes)));
+typedef std::uint32_t U32 __attribute__((vector_size(4 * kLanes)));
+
+inline F32 splat(float value) {
+  F32 all;
+  for (std::size_t i = 0; i < kLanes; ++i) all[i] = value;
+  return all;
+}
+
+inline F32 load(const float* from) {
+  F32 value;
+  __builtin_memcpy(&value, from, sizeof value);
+  return value;
+}
+
+inline void store(float* to, const F32& value) { __builtin_memcpy(to, &value, sizeof value); }
+inline F32 least(const F32& a, const F32& b) { return a < b ? a : b; }
+inline F32 most(const F32& a, const F32& b) { return a > b ? a : b; }
+
+// To the nearest integer, ties to even, for |value| < 2^22.
+inline F32 round_even(const F32& value) {
+  const F32 magic = splat(12582912.0F);  // 1.5 * 2^23
+  return (value + magic) - magic;
+}
+
+// f32 bits of f16 bits, exact; subnormals without touching an f32 subnormal.
+inline std::uint32_t f16_to_f32_bits(std::uint32_t half) {
+  const std::uint32_t sign = (half & 0x8000U) << 16;
+  std::uint32_t bits = (half & 0x7fffU) << 13;
+  const std::uint32_t exponent = bits & 0x0f800000U;
+  bits += 0x38000000U;                                              // rebias 15 -> 127
+  if (exponent == 0x0f800000U) return sign | (bits + 0x38000000U);  // infinity, NaN
+  if (exponent == 0) {
+    bits += 0x00800000U;
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    value -= 6.103515625e-05F;  // 2^-14
+    __builtin_memcpy(&bits, &value, sizeof bits);
+  }
+  return sign | bits;
+}
+
+// f16 bits of values in [0, 65504], to the nearest, ties to even.
+inline U32 to_f16_bits(const F32& value) {
+  const F32 half = splat(0.5F);
+  const U32 small = (U32)(value + half) - (U32)half;  // below 2^-14: f32 adds round at 2^-24
+  const U32 bits = (U32)value;
+  const U32 normal = (bits - 0x38000000U + 0xfffU + ((bits >> 13) & 1U)) >> 13;
+  return value < splat(6.103515625e-05F) ? small : normal;
+}
+
+// The values of those f16 bits (positive, finite).
+inline F32 from_f16_bits(const U32& bits) {
+  const U32 shifted = bits << 13;
+  const F32 normal = (F32)(shifted + 0x38000000U);
+  const F32 small = (F32)(shifted + 0x38800000U) - splat(6.103515625e-05F);
+  return shifted < (U32{} + 0x00800000U) ? small : normal;
+}
+
+// A scale as it will be stored, in f16's range: 2^-24 at least unless it is zero, so that no group
+// of tiny weights is lost to rounding; 65504 at most, where it clips.
+inline F32 stored_scale(const F32& scale) {
+  const F32 zero = splat(0.0F);
+  const F32 in_range = least(most(scale, splat(0x1p-24F)), splat(65504.0F));
+  return from_f16_bits(to_f16_bits(scale > zero ? in_range : zero));
+}
+
+inline F32 inverse(const F32& scale) {
+  const F32 zero = splat(0.0F);
+  return scale > zero ? splat(1.0F) / scale : zero;
+}
+
+struct Choice {
+  F32 scale;  // as stored
+  F32 low;    // smallest and largest code, less the zero point
+  F32 high;
+  F32 error;  // sum of squares over the group
+};
+
+// Sum over the group of (w - scale * clamp(round(w / scale), low, high))^2.
+inline F32 squared_error(const float* values, std::size_t inputs, const F32& scale, const F32& low,
+                         const F32& high) {
+  const F32 inv = inverse(scale);
+  F32 sum = splat(0.0F);
+  for (std::size_t i = 0; i < inputs; ++i) {
+    const F32 w = load(values + i * kRows);
+    const F32 code = least(most(round_even(w * inv), low), high);
+    const F32 error = w - code * scale;
+    sum += error * error;
+  }
+  return sum;
+}
+
+// Keeps the better of the two per lane; on a tie the one there first.
+inline void consider(Choice& best, const float* values, std::size_t inputs, const F32& scale,
+                     const F32& low, const F32& high) {
+  const F32 error = squared_error(values, inputs, scale, low, high);
+  const I32 better = error < best.error;
+  best.scale = better ? scale : best.scale;
+  best.low = better ? low : best.low;
+  best.high = better ? high : best.high;
+  best.error = better ? error : best.error;
+}
+
+// The scale that is best for the codes chosen: sum(w * code) / sum(code^2).
+inline void refit(Choice& best, const float* values, std::size_t inputs) {
+  const F32 zero = splat(0.0F);
+  const F32 inv = inverse(best.scale);
+  F32 cross = zero;
+  F32 square = zero;
+  for (std::size_t i = 0; i < inputs; ++i) {
+    const F32 w = load(values + i * kRows);
+    const F32 code = least(most(round_even(w * inv), best.low), best.high);
+    cross += w * code;
+    square += code * code;
+  }
+  const F32 scale = square > zero ? most(cross / square, zero) : best.scale;
+  consider(best, values, inputs, stored_scale(scale), best.low, best.high);
+}
+
+// Candidates beside the first: `below` smaller and `above` larger, `step` of the first apart.
+// Measured on Gaussian, Laplace and Student-t weights (benchmarks/scale_search.py): more of them
+// lower the squared error by less than 1 %.
+struct Grid {
+  int below;
+  int above;
+  float step;
+};
+constexpr Grid kGrid8{8, 12, 0.005F};
+constexpr Grid kGrid4{16, 6, 0.025F};
+constexpr Grid kGrid4z{12, 2, 0.025F};
+
+inline F32 candidate(const F32& base, const Grid& grid, int j) {
+  return stored_scale(base * splat(1.0F + grid.step * static_cast<float>(j)));
+}
+
+// `base`, the first candidate, is the least scale that clips nothing.
+inline Choice choose_symmetric(const float* values, std::size_t inputs, const F32& base,
+                               const F32& low, const F32& high, const Grid& grid) {
+  Choice best{stored_scale(base), low, high, splat(0.0F)};
+  best.error = squared_error(values, inputs, best.scale, low, high);
+  for (int j = -grid.below; j <= grid.above; ++j) {
+    if (j != 0) consider(best, values, inputs, candidate(base, grid, j), low, high);
+  }
+  refit(best, values, inputs);
+  return best;
+}
+
+// The first candidate has its zero point where the least value rounds to code 0. Each further scale
+// is tried with the zero point that centres the values, and the ones beside it.
+inline Choice choose_asymmetric(const float* values, std::size_t inputs, const F32& base,
+                                const F32& low_value, const F32& high_value) {
+  const F32 zero = splat(0.0F);
+  const F32 top = splat(15.0F);
+  const F32 middle = (high_value + low_value) * splat(0.5F);
+  Choice best{stored_scale(base), zero, zero, zero};
+  const F32 first = least(round_even((zero - low_value) * inverse(best.scale)), top);
+  best.low = zero - first;
+  best.high = top - first;
+  best.error = squared_error(values, inputs, best.scale, best.low, best.high);
+  for (int j = -kGrid4z.below; j <= kGrid4z.above; ++j) {
+    const F32 scale = candidate(base, kGrid4z, j);
+    const F32 centre = round_even(splat(7.5F) - middle * inverse(scale));
+    for (int beside = -1; beside <= 1; ++beside) {
+      const F32 point = least(most(centre + splat(static_cast<float>(beside)), zero), top);
+      consider(best, values, inputs, scale, zero - point, top - point);
+    }
+  }
+  refit(best, values, inputs);
+  return best;
+}
+
+inline void load_row(const QuantizeBlockJob& job, std::size_t row, std::size_t begin,
+                     std::size_t inputs, std::uint32_t* bits) {
+  const std::size_t at = row * job.cols + begin;
+  if (job.type == SourceType::f32) {
+    __builtin_memcpy(bits, static_cast<const float*>(job.rows) + at, inputs * sizeof(float));
+    return;
+  }
+  const auto* from = static_cast<const std::uint16_t*>(job.rows) + at;
+  if (job.type == SourceType::bf16) {
+    for (std::size_t i = 0; i < inputs; ++i) bits[i] = static_cast<std::uint32_t>(from[i]) << 16;
+  } else {
+    for (std::size_t i = 0; i < inputs; ++i) bits[i] = f16_to_f32_bits(from[i]);
+  }
+}
+
+// values[input][row] as f32 bits, zero where the group or the block is padded. Marks rows with a
+// value that is not finite, and puts zero in its place.
+inline void load_group(const QuantizeBlockJob& job, std::size_t begin, std::uint32_t* values,
+                       QuantizeBlockResult& result) {
+  const std::size_t left = job.cols - begin;
+  const std::size_t inputs = left < job.group_size ? left : job.group_size;
+  for (std::size_t i = 0; i < job.group_size * kRows; ++i) values[i] = 0;
+  for (std::size_t row = 0; row < job.row_count; ++row) {
+    alignas(64) std::uint32_t bits[kMaxGroup];
+    load_row(job, row, begin, inputs, bits);
+    std::uint32_t bad = 0;
+    for (std::size_t i = 0; i < inputs; ++i) bad |= (bits[i] & 0x7f800000U) == 0x7f800000U;
+    if (bad != 0) {
+      result.status[row] = RowStatus::not_finite;
+      continue;
+    }
+    for (std::size_t i = 0; i < inputs; ++i) values[i * kRows + row] = bits[i];
+  }
+}
+
+// The choice for one row and group, and the sums over one row, as arrays of the block's rows.
+struct RowSums {
+  double sq_error[kRows];
+  double sq[kRows];
+  double max_abs[kRows];
+};
+
+struct GroupChoice {
+  std::uint32_t scale[kRows];       // f16 bits
+  std::uint32_t zero_point[kRows];  // what is added to the codes
+  std::uint32_t beyond[kRows];      // not 0: even the first candidate clips, at f16's largest scale
+};
+
+inline void store_lanes(std::uint32_t* to, const U32& from) {
+  __builtin_memcpy(to, &from, sizeof from);
+}
+
+// Final codes (zero point added) in place of the values; sums the error in double.
+inline void apply(const Choice& best, const F32& zero_point, std::size_t inputs, float* values,
+                  std::size_t lane, RowSums& sums) {
+  F64 sq_error;
+  F64 sq;
+  F64 max_abs;
+  __builtin_memcpy(&sq_error, sums.sq_error + lane, sizeof sq_error);
+  __builtin_memcpy(&sq, sums.sq + lane, sizeof sq);
+  __builtin_memcpy(&max_abs, sums.max_abs + lane, sizeof max_abs);
+  const F32 inv = inverse(best.scale);
+  const F64 scale = __builtin_convertvector(best.scale, F64);
+  for (std::size_t i = 0; i < inputs; ++i) {
+    const F32 w = load(values + i * kRows);
+    const F32 code = least(most(round_even(w * inv), best.low), best.high);
+    const F64 exact = __builtin_convertvector(w, F64);
+    const F64 error = exact - __builtin_convertvector(code, F64) * scale;
+    const F64 size = error < F64{} ? F64{} - error : error;
+    sq_error += error * error;
+    sq += exact * exact;
+    max_abs = size > max_abs ? size : max_abs;
+    store(values + i * kRows, code + zero_point);
+  }
+  __builtin_memcpy(sums.sq_error + lane, &sq_error, sizeof sq_error);
+  __builtin_memcpy(sums.sq + lane, &sq, sizeof sq);
+  __builtin_memcpy(sums.max_abs + lane, &max_abs, sizeof max_abs);
+}
+
+// Quantizes kLanes rows of a group, beginning at row `lane`; `values` becomes codes.
+inline void quantize_lanes(const QuantizeBlockJob& job, std::size_t lane, float* values,
+                           GroupChoice& group, RowSums& sums) {
+  const F32 zero = splat(0.0F);
+  const F32 reach = splat(65504.0F);
+  F32 low_value = zero;
+  F32 high_value = zero;
+  for (std::size_t i = 0; i < job.group_size; ++i) {
+    low_value = least(low_value, load(values + i * kRows));
+    high_value = most(high_value, load(values + i * kRows));
+  }
+  F32 base;  // the least scale that clips nothing
+  Choice best;
+  F32 zero_point;
+  if (job.bits == 8) {
+    base = most(high_value, zero - low_value) / splat(127.0F);
+    best = choose_symmetric(values, job.group_size, base, splat(-127.0F), splat(127.0F), kGrid8);
+    zero_point = zero;
+  } else if (job.zero_points) {
+    base = (high_value - low_value) / splat(15.0F);
+    best = choose_asymmetric(values, job.group_size, base, low_value, high_value);
+    zero_point = zero - best.low;
+  } else {
+    base = most(high_value / splat(7.0F), (zero - low_value) / splat(8.0F));
+    best = choose_symmetric(values, job.group_size, base, splat(-8.0F), splat(7.0F), kGrid4);
+    zero_point = splat(8.0F);
+  }
+  apply(best, zero_point, job.group_size, values, lane, sums);
+  store_lanes(group.scale + lane, to_f16_bits(best.scale));
+  store_lanes(group.zero_point + lane, (U32) __builtin_convertvector(zero_point, I32));
+  store_lanes(group.beyond + lane, (U32)(base > reach));
+}
+
+// Codes of the group into its tiles; byte 4*r + j of a tile is input j of row r, in 4 bits with
+// input 4 + j above it.
+inline void store_codes(const QuantizeBlockJob& job, const float* codes, std::uint8_t* tiles) {
+  const std::size_t tile_inputs = job.bits == 4 ? 8 : 4;
+  for (std::size_t first = 0; first < job.group_size; first += tile_inputs) {
+    const float* tile = codes + first * kRows;
+    for (std::size_t j = 0; j < 4; ++j) {
+      for (std::size_t r = 0; r < kRows; ++r) {
+        std::int32_t byte = static_cast<std::int32_t>(tile[j * kRows + r]);
+        if (job.bits == 4) {
+          byte |= static_cast<std::int32_t>(tile[(4 + j) * kRows + r]) << 4;
+        }
+        tiles[4 * r + j] = static_cast<std::uint8_t>(byte);
+      }
+    }
+    tiles += 4 * kRows;
+  }
+}
+
+void quantize_block(const QuantizeBlockJob& job, QuantizeBlockResult& result) {
+  alignas(64) std::uint32_t raw[kMaxGroup * kRows];
+  alignas(64) float values[kMaxGroup * kRows];
+  GroupChoice group;
+  RowSums sums{};
+  for (RowStatus& status : result.status) status = RowStatus::good;
+  std::uint8_t* codes = job.codes;
+  std::uint8_t* scales = job.scales;
+  std::uint8_t* zeros = job.zeros;
+  for (std::size_t begin = 0; begin < job.cols; begin += job.group_size) {
+    load_group(job, begin, raw, result);
+    __builtin_memcpy(values, raw, job.group_size * kRows * sizeof(float));
+    for (std::size_t lane = 0; lane < kRows; lane += kLanes) {
+      quantize_lanes(job, lane, values + lane, group, sums);
+    }
+    store_codes(job, values, codes);
+    codes += job.group_size * kRows * job.bits / 8;
+    for (std::size_t r = 0; r < kRows; ++r) {
+      *scales++ = static_cast<std::uint8_t>(group.scale[r]);
+      *scales++ = static_cast<std::uint8_t>(group.scale[r] >> 8);
+      if (job.zero_points) *zeros++ = static_cast<std::uint8_t>(group.zero_point[r]);
+      if (group.beyond[r] != 0 && result.status[r] == RowStatus::good) {
+        result.status[r] = RowStatus::too_large;
+      }
+    }
+  }
+  result.sum_sq_error = 0.0;
+  result.sum_sq = 0.0;
+  result.max_abs = 0.0;
+  for (std::size_t r = 0; r < kRows; ++r) {
+    result.sum_sq_error += sums.sq_error[r];
+    result.sum_sq += sums.sq[r];
+    if (sums.max_abs[r] > result.max_abs) result.max_abs = sums.max_abs[r];
+  }
+}

@@ -18,7 +18,7 @@ namespace {
 
 QuantizeBlock block_function(Isa isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::avx512_vnni) return quantize_block_avx512;
+  if (isa == Isa::avx512_vnni) return quantize_block_avx512_vnni;
   if (isa == Isa::avx2) return quantize_block_avx2;
 #endif
   static_cast<void>(isa);

@@ -36,6 +36,6 @@ using QuantizeBlock = void (*)(const QuantizeBlockJob& job, QuantizeBlockResult&
 
 void quantize_block_scalar(const QuantizeBlockJob& job, QuantizeBlockResult& result);
 void quantize_block_avx2(const QuantizeBlockJob& job, QuantizeBlockResult& result);
-void quantize_block_avx512(const QuantizeBlockJob& job, QuantizeBlockResult& result);
+void quantize_block_avx512_vnni(const QuantizeBlockJob& job, QuantizeBlockResult& result);
 
 }  // namespace pocketr1

@@ -43,9 +43,7 @@ def _inverse(scale: np.ndarray) -> np.ndarray:
     return np.where(scale > 0, F(1) / safe, F(0))
 
 
-def _codes(
-    w: np.ndarray, scale: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
+def _codes(w: np.ndarray, scale: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     rounded = np.rint(w * _inverse(scale)[..., None])
     return np.minimum(np.maximum(rounded, low[..., None]), high[..., None]).astype(F)
 
@@ -60,9 +58,7 @@ def _in_order(terms: np.ndarray) -> np.ndarray:
 class _Search:
     """The best choice so far of every (row, group)."""
 
-    def __init__(
-        self, w: np.ndarray, scale: np.ndarray, low: np.ndarray, high: np.ndarray
-    ) -> None:
+    def __init__(self, w: np.ndarray, scale: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         self.w, self.scale, self.low, self.high = w, scale, low, high
         self.error = self._error(scale, low, high)
 
@@ -82,9 +78,7 @@ class _Search:
         codes = _codes(self.w, self.scale, self.low, self.high)
         cross, square = _in_order(self.w * codes), _in_order(codes * codes)
         fitted = np.maximum(cross / np.where(square > 0, square, F(1)), F(0))
-        self.consider(
-            _stored(np.where(square > 0, fitted, self.scale)), self.low, self.high
-        )
+        self.consider(_stored(np.where(square > 0, fitted, self.scale)), self.low, self.high)
 
 
 def quantize(weights: np.ndarray, name: str) -> Quantized:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -84,7 +83,7 @@ def test_unpack_gives_back_what_was_packed(weights: np.ndarray, name: str) -> No
 def test_every_weight_in_range_lands_within_half_a_step(weights: np.ndarray, name: str) -> None:
     bits, group, _ = reference.parse_format(name)
     part = _core.quantize_rows(weights, "f32", name)[0]
-    codes, scales, zeros = _core.unpack_rows(part, name, *weights.shape)
+    codes, scales, _zeros = _core.unpack_rows(part, name, *weights.shape)
     values = _core.dequantize_rows(part, name, *weights.shape)
     index = np.arange(weights.shape[1]) // group
     step = scales[:, index].astype(np.float64)
@@ -314,6 +313,4 @@ def test_the_figures_of_a_known_group() -> None:
     assert (codes[0] == np.arange(32) % 16).all()
     # Row 0 holds bytes 0..3 of each tile: inputs 0..3 low, 4..7 high.
     assert part[:4].tolist() == [0x40, 0x51, 0x62, 0x73]
-    assert hashlib.sha256(part).hexdigest() == hashlib.sha256(
-        reference.pack(reference.quantize(weights, "w4g32"), "w4g32")
-    ).hexdigest()
+    assert part.tobytes() == reference.pack(reference.quantize(weights, "w4g32"), "w4g32")

@@ -6,7 +6,7 @@ constexpr std::size_t kLanes = 16;
 #include "quantize/quantize_block.inl"
 }  // namespace
 
-void quantize_block_avx512(const QuantizeBlockJob& job, QuantizeBlockResult& result) {
+void quantize_block_avx512_vnni(const QuantizeBlockJob& job, QuantizeBlockResult& result) {
   quantize_block(job, result);
 }
 

@@ -34,7 +34,7 @@ inline float half_to_float(std::uint16_t half) {
   const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
   const std::uint32_t magnitude = half & 0x7fffu;
   if (magnitude >= 0x7c00u) return bits_to_float(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
-  // 2^-112 scales the exponent from bias 15 to 127; subnormals come out exact.
+  // 2^112 moves the exponent from bias 15 to bias 127; subnormals come out exact.
   const float scaled = bits_to_float(magnitude << 13) * bits_to_float(0x77800000u);
   return bits_to_float(sign | float_to_bits(scaled));
 }

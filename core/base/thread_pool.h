@@ -1,0 +1,62 @@
+// A pool for loops of many short tasks: workers take indices from one counter, so that fast and
+// slow cores balance themselves.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace pocketr1 {
+
+class ThreadPool {
+ public:
+  // `threads` counts the caller of run(): 1 starts no other. Throws Error("threads") where the
+  // system refuses to start them.
+  explicit ThreadPool(unsigned threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  unsigned threads() const { return static_cast<unsigned>(workers_.size()) + 1; }
+
+  // Calls task(index, thread) once for every index below count, 0 <= thread < threads(), and
+  // returns when all are done; the first exception of a task is thrown here. One caller at a time.
+  template <typename Task>
+  void run(std::size_t count, Task&& task) {
+    auto* pointer = &task;
+    run_erased(
+        count,
+        [](void* context, std::size_t index, unsigned thread) {
+          (*static_cast<decltype(pointer)>(context))(index, thread);
+        },
+        const_cast<void*>(static_cast<const void*>(pointer)));
+  }
+
+ private:
+  using Erased = void (*)(void*, std::size_t, unsigned);
+  void run_erased(std::size_t count, Erased task, void* context);
+  void take_tasks(unsigned thread);
+  void work(unsigned thread);
+
+  std::vector<std::thread> workers_;
+
+  // The job; written by run() before `generation_` moves on.
+  Erased task_ = nullptr;
+  void* context_ = nullptr;
+  std::size_t count_ = 0;
+  alignas(64) std::atomic<std::size_t> next_{0};
+  alignas(64) std::atomic<std::size_t> busy_{0};          // workers still in this job
+  alignas(64) std::atomic<std::uint64_t> generation_{0};  // moves on with each job and at the end
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> failed_{false};
+  std::exception_ptr failure_;  // guarded by mutex_
+  std::mutex mutex_;
+  std::condition_variable wake_;
+};
+
+}  // namespace pocketr1

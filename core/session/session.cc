@@ -1,0 +1,112 @@
+#include "session/session.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "base/float_environment.h"
+
+namespace pocketr1 {
+namespace {
+
+constexpr unsigned kMostThreads = 256;
+
+unsigned checked_threads(unsigned threads) {
+  if (threads < 1 || threads > kMostThreads) {
+    throw Error("usage-threads", "threads",
+                std::to_string(threads) + " is not between 1 and " + std::to_string(kMostThreads));
+  }
+  return threads;
+}
+
+std::size_t checked_context(const ModelSpec& spec, std::size_t max_context) {
+  if (max_context < 1 || max_context > spec.max_positions) {
+    throw Error("usage-context", "max_context",
+                std::to_string(max_context) + " is not between 1 and the model's " +
+                    std::to_string(spec.max_positions));
+  }
+  return max_context;
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<const Model> model, const SessionOptions& options)
+    : model_(std::move(model)),
+      kernels_(select_kernels(options.isa.c_str())),
+      pool_(checked_threads(options.threads)),
+      cache_(model_->spec(), options.kv_format,
+             checked_context(model_->spec(), options.max_context)),
+      decoder_(model_->spec(), model_->weights(), cache_, {kernels_, pool_, trace_}) {}
+
+void Session::check_rows(std::span<const Row> rows, std::span<const std::size_t> wanted) const {
+  std::map<std::int32_t, std::size_t> next;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Row& row = rows[i];
+    const auto [it, first] = next.try_emplace(row.sequence, 0);
+    if (first) it->second = cache_.length(row.sequence);
+    if (row.position != it->second) {
+      throw Error("usage-rows", "row " + std::to_string(i),
+                  "sequence " + std::to_string(row.sequence) + " continues at position " +
+                      std::to_string(it->second) + ", not " + std::to_string(row.position));
+    }
+    ++it->second;
+    const auto vocab = static_cast<std::int64_t>(model_->spec().vocab_size);
+    if (row.embedding == nullptr && (row.token < 0 || row.token >= vocab)) {
+      throw Error("usage-token", "row " + std::to_string(i),
+                  "token " + std::to_string(row.token) + " is outside the vocabulary of " +
+                      std::to_string(vocab));
+    }
+  }
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i] >= rows.size() || (i > 0 && wanted[i] <= wanted[i - 1])) {
+      throw Error("usage-rows", "logits_for", "must be ascending indices below the number of rows");
+    }
+  }
+}
+
+void Session::step(std::span<const Row> rows, std::span<const std::size_t> wanted, float* logits,
+                   const StepOptions& options) {
+  const FloatEnvironment environment;
+  check_rows(rows, wanted);
+  std::map<std::int32_t, std::size_t> before;
+  std::map<std::int32_t, std::size_t> after;
+  for (const Row& row : rows) {
+    before.try_emplace(row.sequence, cache_.length(row.sequence));
+    after[row.sequence] = row.position + 1;
+  }
+
+  StepOptions inner = options;
+  inner.cancel = &cancelled_;
+  try {
+    for (const auto& [sequence, length] : after) cache_.reserve(sequence, length);
+    std::vector<std::size_t> local;
+    std::size_t done = 0;
+    for (std::size_t begin = 0; begin < rows.size(); begin += Decoder::kRowsAtOnce) {
+      const std::size_t count = std::min(Decoder::kRowsAtOnce, rows.size() - begin);
+      local.clear();
+      while (done + local.size() < wanted.size() && wanted[done + local.size()] < begin + count) {
+        local.push_back(wanted[done + local.size()] - begin);
+      }
+      decoder_.forward(rows.subspan(begin, count), local, logits + done * model_->spec().vocab_size,
+                       inner);
+      done += local.size();
+    }
+    for (const auto& [sequence, length] : after) cache_.commit(sequence, length);
+  } catch (...) {
+    for (const auto& [sequence, length] : before) cache_.truncate(sequence, length);
+    cancelled_.store(false, std::memory_order_relaxed);
+    throw;
+  }
+}
+
+std::int32_t Session::sample(std::span<const float> logits, std::span<const std::int32_t> history,
+                             const Sampling& sampling, std::uint64_t position) {
+  const FloatEnvironment environment;
+  if (logits.size() != model_->spec().vocab_size) {
+    throw Error("usage-rows", "logits",
+                "must hold " + std::to_string(model_->spec().vocab_size) + " numbers");
+  }
+  return sampler_.sample(kernels_, logits, history, sampling, position);
+}
+
+}  // namespace pocketr1

@@ -1,0 +1,72 @@
+// Sequences over a model: the one place where a forward pass is run.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "model/decoder.h"
+#include "model/kv_cache.h"
+#include "model/model.h"
+#include "session/sampler.h"
+
+namespace pocketr1 {
+
+struct SessionOptions {
+  unsigned threads = 1;
+  std::size_t max_context = 4096;
+  KvFormat kv_format = KvFormat::f16;
+  std::string isa;  // empty: POCKETR1_ISA, or the best this CPU has
+};
+
+// One thread at a time; cancel() alone may be called from any.
+class Session {
+ public:
+  // Throws Error("usage-threads", "usage-context", "isa-unsupported", "threads").
+  Session(std::shared_ptr<const Model> model, const SessionOptions& options);
+
+  const Model& model() const { return *model_; }
+  const char* isa() const { return kernels_.isa; }
+  unsigned threads() const { return pool_.threads(); }
+  std::size_t kv_bytes() const { return cache_.bytes(); }
+  std::size_t max_context() const { return cache_.max_context(); }
+
+  std::int32_t create_sequence() { return cache_.create(); }
+  void free_sequence(std::int32_t sequence) { cache_.free(sequence); }
+  std::size_t length(std::int32_t sequence) const { return cache_.length(sequence); }
+  void truncate(std::int32_t sequence, std::size_t length) { cache_.truncate(sequence, length); }
+
+  // Runs the rows, of any number of sequences; the rows of one sequence continue it, position by
+  // position. Writes the logits (wanted.size(), vocab_size) of the rows whose indices, ascending,
+  // are in `wanted`. A row's logits do not depend on the other sequences, on how its sequence was
+  // cut into steps, on the threads or on the instruction set.
+  // After an error every sequence is as it was before. Throws Error("usage-rows"),
+  // Error("usage-token"), Error("usage-sequence"), Error("context-full"), Error("memory"),
+  // Error("cancelled").
+  void step(std::span<const Row> rows, std::span<const std::size_t> wanted, float* logits,
+            const StepOptions& options = {});
+  // Makes the running step, or else the next one, throw Error("cancelled").
+  void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+
+  std::int32_t sample(std::span<const float> logits, std::span<const std::int32_t> history,
+                      const Sampling& sampling, std::uint64_t position);
+
+  KernelTrace& trace() { return trace_; }
+
+ private:
+  void check_rows(std::span<const Row> rows, std::span<const std::size_t> wanted) const;
+
+  std::shared_ptr<const Model> model_;
+  const KernelTable& kernels_;
+  ThreadPool pool_;
+  KernelTrace trace_;
+  KvCache cache_;
+  Decoder decoder_;
+  Sampler sampler_;
+  std::atomic<bool> cancelled_{false};
+};
+
+}  // namespace pocketr1

@@ -1,6 +1,8 @@
 #include "bundle/verify.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "base/error.h"
@@ -11,21 +13,26 @@
 namespace pocketr1 {
 namespace {
 
-// The first tensor with bytes in [begin, end) of a shard, for messages; "" if none has.
-std::string tensor_in(const BundleLayout& layout, std::uint32_t shard, std::uint64_t begin,
-                      std::uint64_t end) {
+// The tensors with bytes in [begin, end) of a shard, for messages: ", with tensor "a", "b" and 3
+// more,".
+std::string tensors_in(const BundleLayout& layout, std::uint32_t shard, std::uint64_t begin,
+                       std::uint64_t end) {
+  constexpr std::size_t kNamed = 2;
+  std::set<std::uint32_t> met;
+  std::string names;
   for (std::size_t s = 0; s < layout.segments.size(); ++s) {
     if (layout.segments[s].file != shard) continue;
     for (const SegmentPart& member : layout.segment_parts[s]) {
       const TensorRef& tensor = layout.tensors[member.tensor];
       const PartRef& part = tensor.parts[member.part];
       const std::uint64_t first = layout.segments[s].offset + part.offset;
-      if (first < end && first + part_size(tensor, part).total() > begin) {
-        return "tensor \"" + printable(tensor.name) + "\": ";
-      }
+      if (first >= end || first + part_size(tensor, part).total() <= begin) continue;
+      if (!met.insert(member.tensor).second || met.size() > kNamed) continue;
+      names += (names.empty() ? ", with tensor \"" : ", \"") + printable(tensor.name) + "\"";
     }
   }
-  return "";
+  if (met.size() > kNamed) names += " and " + std::to_string(met.size() - kNamed) + " more";
+  return names.empty() ? names : names + ",";
 }
 
 // One pass over all bytes of a bundle.
@@ -95,8 +102,8 @@ class Verifier {
       const auto [bytes, size] = read(file, begin, kChunkBytes);
       if (sha256(bytes, size) != layout_.shards[shard].chunks[i]) {
         throw Error("bundle-hash", file.name(),
-                    tensor_in(layout_, shard, begin, begin + size) + "bytes " +
-                        std::to_string(begin) + " to " + std::to_string(begin + size) +
+                    "bytes " + std::to_string(begin) + " to " + std::to_string(begin + size) +
+                        tensors_in(layout_, shard, begin, begin + size) +
                         " do not match their SHA-256");
       }
       advance(size);

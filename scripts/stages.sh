@@ -113,3 +113,5 @@ fuzz() {
   done
   ((found))
 }
+
+python_soak() { .venv/bin/python -m pytest -m 'soak and not oracle'; }

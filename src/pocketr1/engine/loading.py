@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pocketr1.engine.engine import Engine
 from pocketr1.errors import EngineError, UsageError
+
+if TYPE_CHECKING:
+    from pocketr1 import _core
 
 __all__ = ["DEFAULT_MAX_CONTEXT", "ModelSource", "load", "locate"]
 
@@ -126,12 +128,14 @@ def _usable_cpus() -> int:
     return min(os.cpu_count() or 1, _MAX_THREADS)
 
 
-def _open(source: ModelSource, mmap: bool) -> Any:
+def _open(source: ModelSource, mmap: bool) -> _core.Model:
     from pocketr1 import _core
 
     if source.kind == "bundle":
         return _core.Model.open_bundle(str(source.path), mmap)
-    opened = import_module("pocketr1.checkpoint").open(source.path)
+    from pocketr1 import checkpoint
+
+    opened = checkpoint.open(source.path)
     infos = list(opened.tensors.values())
     files = sorted({info.file for info in infos})
     number = {file: index for index, file in enumerate(files)}

@@ -14,7 +14,7 @@ from pocketr1 import errors, messages
 
 SOURCE = Path(pocketr1.__file__).parent
 CORE = SOURCE.parents[1] / "core"
-CATALOG = messages._CATALOG
+CATALOG = messages.CATALOG
 ERROR_CLASSES = {name for name in errors.__all__ if isinstance(getattr(errors, name), type)}
 
 
@@ -59,7 +59,7 @@ def test_a_text_takes_the_same_parameters_in_both_languages(code: str) -> None:
 
 def test_a_code_stands_in_one_catalog_only() -> None:
     rooms = [messages.bundle, messages.chat, messages.checkpoint]
-    rooms += [messages.cli, messages.compress, messages.engine]
+    rooms += [messages.cli, messages.cli_help, messages.compress, messages.engine]
     assert sum(len(room.TEXTS) for room in rooms) == len(CATALOG)
 
 

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import os
 
-from pocketr1.messages import bundle, chat, checkpoint, cli, compress, engine
+from pocketr1.messages import bundle, chat, checkpoint, cli, cli_help, compress, engine
 from pocketr1.messages.catalog import Text
 
-__all__ = ["LANGUAGES", "Text", "language", "set_language", "text"]
+__all__ = ["CATALOG", "LANGUAGES", "Text", "language", "set_language", "text"]
 
 LANGUAGES = ("en", "zh")
 
-_CATALOG: dict[str, Text] = {
+CATALOG: dict[str, Text] = {
     **checkpoint.TEXTS,
     **bundle.TEXTS,
     **compress.TEXTS,
     **engine.TEXTS,
     **chat.TEXTS,
     **cli.TEXTS,
+    **cli_help.TEXTS,
 }
 _language: str | None = None
 
@@ -50,6 +51,6 @@ def set_language(code: str | None) -> None:
 
 def text(code: str, field: str = "what", **params: object) -> str:
     """Return a text of ``code`` in the current language: ``field`` is ``what`` or ``mend``."""
-    entry = _CATALOG[code]
+    entry = CATALOG[code]
     template: str = getattr(entry, f"{field}_{language()}")
     return template.format(**params)

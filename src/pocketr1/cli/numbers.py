@@ -1,0 +1,33 @@
+"""Numbers on the command line, refused in the user's language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pocketr1.errors import UsageError
+
+__all__ = ["decimal", "whole"]
+
+
+def whole(option: str) -> Callable[[str], int]:
+    """Return the parser of ``option``'s whole number; the library checks its range."""
+
+    def parse(value: str) -> int:
+        try:
+            return int(value)
+        except ValueError:
+            raise UsageError("cli-not-whole", option=option, value=value) from None
+
+    return parse
+
+
+def decimal(option: str) -> Callable[[str], float]:
+    """Return the parser of ``option``'s number; the library checks its range."""
+
+    def parse(value: str) -> float:
+        try:
+            return float(value)
+        except ValueError:
+            raise UsageError("cli-not-number", option=option, value=value) from None
+
+    return parse

@@ -1,0 +1,55 @@
+"""Where a command's words go: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, TextIO
+
+from pocketr1 import messages
+from pocketr1.errors import PocketR1Error
+
+__all__ = ["dim", "is_terminal", "print_error", "print_json", "say", "show"]
+
+
+def show(text: str = "", end: str = "\n") -> None:
+    """Print a result."""
+    print(text, end=end, flush=True)
+
+
+def say(code: str, **params: object) -> None:
+    """Print a text of the catalog on stderr."""
+    print(messages.text(code, "what", **params), file=sys.stderr, flush=True)
+
+
+def print_json(document: object) -> None:
+    """Print the one document of ``--json``."""
+    readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(document, ensure_ascii=not readable, indent=2, allow_nan=False), flush=True)
+
+
+def print_error(error: PocketR1Error, *, as_json: bool) -> None:
+    """Print what is wrong and what to do: two lines on stderr, or one document on stdout."""
+    if as_json:
+        tree: dict[str, Any] = {"code": error.code, "what": error.what, "mend": error.mend}
+        tree["params"] = {name: _plain(value) for name, value in error.params.items()}
+        print_json({"error": tree})
+        return
+    print(f"error[{error.code}]: {error.what}\n→ {error.mend}", file=sys.stderr, flush=True)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person reads ``stream``; a closed or replaced stream is nobody's."""
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
+def dim(text: str) -> str:
+    """Return ``text`` dimmed where stdout is a terminal."""
+    return f"\x1b[2m{text}\x1b[22m" if text and is_terminal(sys.stdout) else text
+
+
+def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

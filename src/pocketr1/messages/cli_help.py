@@ -1,0 +1,206 @@
+"""The help of the command line: ``what`` is one line, ``mend`` of a command its details."""
+
+from __future__ import annotations
+
+from pocketr1.messages.catalog import Text
+
+__all__ = ["TEXTS"]
+
+TEXTS: dict[str, Text] = {
+    "cli-usage-line": Text("Usage:", "用法："),
+    "cli-arguments": Text("Arguments:", "参数："),
+    "cli-options": Text("Options:", "选项："),
+    "cli-commands": Text("Commands:", "命令："),
+    "cli-default": Text(" [default: {value}]", "［默认：{value}］"),
+    "cli-app": Text(
+        "DeepSeek-R1's distilled models on a phone, offline: compress a checkpoint, look into it, "
+        "let it answer, measure it.",
+        "让 DeepSeek-R1 蒸馏模型在手机上离线运行：压缩检查点、查看内容、作答、测速。",
+        "`pocketr1 COMMAND --help` explains a command. Results go to stdout, everything else to "
+        "stderr. Exit codes: 0 done, 1 failed, 2 misused.",
+        "`pocketr1 COMMAND --help` 说明各个命令。结果写到标准输出，其余内容写到标准错误。"
+        "退出码：0 完成，1 失败，2 用法有误。",
+    ),
+    "cli-option-help": Text("Show this text and leave.", "显示本说明并退出。"),
+    "cli-option-version": Text("Show the version and leave.", "显示版本并退出。"),
+    "cli-option-lang": Text(
+        "Language of all texts; may stand anywhere on the line. Without it, the locale decides.",
+        "所有文本的语言，可放在命令行的任何位置；省略时由系统区域设置决定。",
+    ),
+    "cli-option-json": Text(
+        "Print one JSON document on stdout, for programs; also for an error.",
+        "在标准输出打印一个 JSON 文档供程序读取，出错时也是如此。",
+    ),
+    "cli-argument-model": Text(
+        "A bundle, a checkpoint directory (config.json and safetensors), or `tiny`, the small "
+        "model that comes along.",
+        "模型包、检查点目录（含 config.json 和 safetensors），或随附的小模型 `tiny`。",
+    ),
+    "cli-option-threads": Text(
+        "Threads to compute with; the number of fast cores is best. Without it, every CPU this "
+        "process may use.",
+        "计算所用的线程数，以高性能核心的数量为佳；省略时使用本进程可用的全部 CPU。",
+    ),
+    "cli-option-max-context": Text(
+        "Most tokens of prompt and answer together; the memory for them is taken as they come. "
+        "Without it, 8192 or the model's own limit.",
+        "提示与回答合计的词元上限，内存随用随取；省略时为 8192 或模型自身的上限。",
+    ),
+    # compress
+    "cli-compress": Text(
+        "Compress a checkpoint into a bundle that a phone can run.",
+        "把检查点压缩成手机可以运行的模型包。",
+        "Memory stays below about 1 GB whatever the model's size. A job that was interrupted goes "
+        "on where it stopped when the same command is given again.\n\n"
+        "  pocketr1 compress DeepSeek-R1-Distill-Qwen-1.5B -o r1-int4 --bits 4 --group-size 64",
+        "无论模型多大，内存占用都在约 1 GB 以内。任务中断后，再次运行同一条命令即可从中断处继续。"
+        "\n\n"
+        "  pocketr1 compress DeepSeek-R1-Distill-Qwen-1.5B -o r1-int4 --bits 4 --group-size 64",
+    ),
+    "cli-argument-source": Text(
+        "The checkpoint: a directory with config.json and safetensors files.",
+        "检查点：含有 config.json 和 safetensors 文件的目录。",
+    ),
+    "cli-option-output": Text("The directory of the new bundle.", "新模型包的目录。"),
+    "cli-option-bits": Text(
+        "Bits of a weight: 16 keeps it, 8 is nearly lossless, 4 is smallest and fastest.",
+        "每个权重的位数：16 保持原样，8 几乎无损，4 最小也最快。",
+    ),
+    "cli-option-group-size": Text(
+        "Weights that share a scale; smaller is closer to the original and a little larger.",
+        "共用一个缩放系数的权重个数；越小越接近原模型，体积略增。",
+    ),
+    "cli-option-asymmetric": Text(
+        "Give each group a zero point too (4 bits and below).",
+        "每组再加一个零点（仅限 4 位及以下）。",
+    ),
+    "cli-option-embedding-bits": Text(
+        "Bits of the embedding; without it, as --bits.", "嵌入层的位数；省略时同 --bits。"
+    ),
+    "cli-option-head-bits": Text(
+        "Bits of the output head; without it, as --bits.", "输出层的位数；省略时同 --bits。"
+    ),
+    "cli-option-dry-run": Text(
+        "Only print what it would take: size, bits per weight, memory, time, disk.",
+        "只打印所需的资源：大小、每权重位数、内存、时间、磁盘。",
+    ),
+    "cli-option-discard-source": Text(
+        "Delete each source file as soon as all that came from it is safe. For devices with "
+        "little storage; the checkpoint is gone afterwards.",
+        "源文件的内容全部安全写入后立即删除该文件。适用于存储空间小的设备；检查点之后将不复存在。",
+    ),
+    "cli-option-overwrite": Text(
+        "Replace what stands at the output.", "替换输出位置上已有的内容。"
+    ),
+    "cli-option-calibration-data": Text(
+        "Text to calibrate with. Not available yet: refused.", "校准用的文本。尚不可用，会被拒绝。"
+    ),
+    "cli-option-calibration-samples": Text(
+        "Number of calibration samples. Not available yet: refused.",
+        "校准样本数。尚不可用，会被拒绝。",
+    ),
+    # inspect
+    "cli-inspect": Text(
+        "Show what a model is made of.",
+        "显示模型的构成。",
+        "Size, layers, formats and bits per weight; for a bundle also how it was made and how "
+        "far each tensor is from the original.\n\n"
+        "  pocketr1 inspect r1-int4 --verify",
+        "大小、层数、格式和每权重位数；对模型包还显示其生成方式，以及每个张量与原模型的误差。\n\n"
+        "  pocketr1 inspect r1-int4 --verify",
+    ),
+    "cli-option-verify": Text(
+        "Read every byte and check hashes and scales (bundles only).",
+        "读取每个字节，校验哈希和缩放系数（仅限模型包）。",
+    ),
+    "cli-option-tensors": Text("List every tensor.", "列出每个张量。"),
+    # run
+    "cli-run": Text(
+        "Answer one prompt and leave.",
+        "回答一个提示后退出。",
+        "The reasoning is dimmed, the answer follows. `-` as PROMPT reads it from stdin; a prompt "
+        "that starts with a dash goes behind `--`.\n\n"
+        '  pocketr1 run r1-int4 "What is 12 times 7?"\n'
+        "  cat question.txt | pocketr1 run r1-int4 - --json",
+        "推理过程以暗色显示，随后是回答。PROMPT 为 `-` 时从标准输入读取；以短横线开头的提示请放在 "
+        "`--` 之后。\n\n"
+        '  pocketr1 run r1-int4 "12 乘以 7 等于多少？"\n'
+        "  cat question.txt | pocketr1 run r1-int4 - --json",
+    ),
+    "cli-argument-prompt": Text(
+        "What to answer, in quotes; `-` reads it from stdin.",
+        "要回答的内容，请加引号；`-` 表示从标准输入读取。",
+    ),
+    "cli-option-raw": Text(
+        "Continue the text as it stands: no chat template, no reasoning split off.",
+        "按原文续写：不套用对话模板，也不分离推理过程。",
+    ),
+    "cli-option-max-tokens": Text(
+        "Most tokens to generate, reasoning included. Without it, until the context is full.",
+        "生成词元的上限，包括推理过程；省略时直到上下文用完为止。",
+    ),
+    "cli-option-max-answer-tokens": Text(
+        "Most tokens of the answer, counted after the reasoning.",
+        "回答的词元上限，从推理结束后算起。",
+    ),
+    "cli-option-temperature": Text(
+        "How freely to choose; 0 always takes the likeliest token.",
+        "选择的自由程度；0 表示总取最可能的词元。",
+    ),
+    "cli-option-top-p": Text(
+        "Choose among the likeliest tokens that together reach this probability.",
+        "只在累计概率达到此值的最可能词元中选择。",
+    ),
+    "cli-option-top-k": Text(
+        "Choose among this many likeliest tokens; 0 takes all.",
+        "只在最可能的若干个词元中选择；0 表示不限。",
+    ),
+    "cli-option-min-p": Text(
+        "Leave out tokens less likely than this share of the likeliest.",
+        "排除概率低于最大概率此比例的词元。",
+    ),
+    "cli-option-repetition-penalty": Text(
+        "Make tokens that already occurred less likely; 1 is off.",
+        "降低已出现词元的概率；1 表示关闭。",
+    ),
+    "cli-option-seed": Text(
+        "Seed of the random numbers; the same seed gives the same text. Without it, a random one.",
+        "随机数种子；种子相同则文本相同。省略时随机选取。",
+    ),
+    "cli-option-system": Text(
+        "A system prompt. DeepSeek advises R1 users to do without.",
+        "系统提示。DeepSeek 建议 R1 不使用系统提示。",
+    ),
+    "cli-option-stop": Text(
+        "End the text before this string; may be given more than once.",
+        "在此字符串之前结束文本；可以多次给出。",
+    ),
+    # chat
+    "cli-chat": Text(
+        "Talk with a model.",
+        "与模型对话。",
+        "Ctrl-C stops an answer, Ctrl-D or /quit leaves, /help shows the commands. What you type "
+        "is kept as line history, readable by you alone.\n\n"
+        "  pocketr1 chat r1-int4",
+        "Ctrl-C 停止回答，Ctrl-D 或 /quit 退出，/help 显示命令。输入的内容会保存为仅您本人可读的"
+        "历史记录。\n\n"
+        "  pocketr1 chat r1-int4",
+    ),
+    # bench
+    "cli-bench": Text(
+        "Measure a model's speed and memory.",
+        "测量模型的速度和内存。",
+        "A fresh process loads the model and repeats: a prompt of random tokens at once (prefill), "
+        "then one token at a time behind it (decode). No prefix is reused and end-of-text is "
+        "ignored. Peak memory is the process's largest resident set: interpreter, libraries, K/V "
+        "pages, activations and the mapped weights it touched.\n\n"
+        "  pocketr1 bench r1-int4 --prompt-tokens 512 --gen-tokens 64 --threads 2",
+        "在全新的进程中加载模型并重复测量：先一次处理随机词元组成的提示（预填充），再逐个生成词元"
+        "（解码）。不复用任何前缀，忽略文本结束标记。内存峰值是该进程的最大驻留集：解释器、程序库、"
+        "K/V 页、激活值以及访问过的映射权重。\n\n"
+        "  pocketr1 bench r1-int4 --prompt-tokens 512 --gen-tokens 64 --threads 2",
+    ),
+    "cli-option-prompt-tokens": Text("Tokens of the prompt.", "提示的词元数。"),
+    "cli-option-gen-tokens": Text("Tokens to generate behind it.", "随后生成的词元数。"),
+    "cli-option-repeat": Text("How often to measure.", "测量的次数。"),
+}

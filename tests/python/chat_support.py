@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 import tokenizers
+from hypothesis import settings
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from pocketr1.chat import Tokenizer, load_tokenizer
+
+# A slow machine is no failure.
+settings.register_profile("chat", deadline=None)
+settings.load_profile("chat")
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("POCKETR1_DATA", ROOT.parent / "shared" / "data"))

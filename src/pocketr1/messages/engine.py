@@ -202,4 +202,75 @@ TEXTS: dict[str, Text] = {
         "Pass a pocketr1.chat.IncrementalDetokenizer as detokenizer, or use pocketr1.Chat.",
         "请传入 pocketr1.chat.IncrementalDetokenizer 作为 detokenizer，或使用 pocketr1.Chat。",
     ),
+    "logits-not-finite": Text(
+        "No token can be chosen ({where}): {reason}",
+        "无法选出词元（{where}）：{reason}",
+        "The weights are probably damaged: check a bundle with `pocketr1 inspect MODEL --verify`. "
+        "A caller of `sample` passes finite logits, of which at least one is not minus infinity.",
+        "权重很可能已损坏：请用 `pocketr1 inspect MODEL --verify` 检查模型包。直接调用 `sample` "
+        "时，logits 须为有限值，且至少有一个不是负无穷。",
+    ),
+    "memory": Text(
+        "There is not enough memory ({where}): {reason}",
+        "内存不足（{where}）：{reason}",
+        "Close other programs, or use a smaller max_context, the K/V format int8, or weights of "
+        "fewer bits.",
+        "请关闭其他程序，或者使用更小的 max_context、int8 的 K/V 格式，或位数更少的权重。",
+    ),
+    "threads": Text(
+        "Threads could not be started ({where}): {reason}",
+        "无法启动线程（{where}）：{reason}",
+        "Use fewer threads, or raise the system's limit on processes.",
+        "请减少线程数，或提高系统的进程数上限。",
+    ),
+    "usage-threads": Text(
+        "The number of threads is out of range ({where}): {reason}",
+        "线程数超出范围（{where}）：{reason}",
+        "The number of fast cores is best.",
+        "以高性能核心的数量为佳。",
+    ),
+    "usage-context": Text(
+        "The context's length is out of range ({where}): {reason}",
+        "上下文长度超出范围（{where}）：{reason}",
+        "Give a max_context within these limits.",
+        "请在此范围内设置 max_context。",
+    ),
+    "usage-sampling": Text(
+        "A sampling option is out of range ({where}): {reason}",
+        "采样选项超出范围（{where}）：{reason}",
+        "See pocketr1.Sampling for what each option allows.",
+        "各选项允许的范围见 pocketr1.Sampling。",
+    ),
+    "usage-rows": Text(
+        "The rows of a step do not fit together ({where}): {reason}",
+        "一次 step 的各行不一致（{where}）：{reason}",
+        "Give each row a sequence, the position at which that sequence continues, and a "
+        "token; logits_for holds ascending row indices.",
+        "每一行都要给出序列、该序列接续的位置和词元；logits_for 是递增的行号。",
+    ),
+    "usage-sequence": Text(
+        "The sequence cannot be used so ({where}): {reason}",
+        "不能这样使用该序列（{where}）：{reason}",
+        "Use an id that create_sequence returned and that was not freed; a sequence is only "
+        "ever cut shorter.",
+        "请使用 create_sequence 返回且尚未释放的编号；序列只能截短。",
+    ),
+    "usage-token": Text(
+        "A token does not belong to the model ({where}): {reason}",
+        "词元不属于该模型（{where}）：{reason}",
+        "Encode the text with the model's own tokenizer.",
+        "请用模型自带的分词器对文本编码。",
+    ),
+    "usage-tensor": Text(
+        "There is no such weight ({where}): {reason}",
+        "没有这个权重（{where}）：{reason}",
+        "Use a canonical name such as layers.0.q.weight; `pocketr1 inspect MODEL` lists them.",
+        "请使用规范名称，例如 layers.0.q.weight；`pocketr1 inspect MODEL` 会列出全部名称。",
+    ),
+    "usage-adapter": Text(
+        "An adapter has the wrong shape ({where}): {reason}",
+        "适配器的形状不对（{where}）：{reason}",
+        "Give A as (rank, inputs) and B as (outputs, rank), both float32.",
+        "A 的形状应为 (rank, inputs)，B 为 (outputs, rank)，均为 float32。",
+    ),
 }

@@ -205,7 +205,7 @@ class Engine:
         self._cancels += 1
         # Taken from the dictionary: the owner may be closing at this moment.
         session = self.__dict__.get("_session")
-        if session is not None and self._ownership.is_this_process:
+        if session is not None and self._stepping and self._ownership.is_this_process:
             session.cancel()
 
     def take_ownership(self) -> None:
@@ -286,21 +286,24 @@ class Engine:
         hook: Callable[[str, npt.NDArray[np.float32]], None] | None = None,
     ) -> npt.NDArray[np.float32]:
         if self._cancels != seen:
-            raise CancelledError("cancelled", where="engine", reason="cancelled by the caller")
+            raise CancelledError("cancelled")
         rows = len(ids)
+        sequences = np.full(rows, handle, dtype=np.int32)
+        positions = np.arange(begin, begin + rows, dtype=np.int32)
+        logits = None
         self._stepping = True
         try:
-            logits = self._session.step(
-                np.full(rows, handle, dtype=np.int32),
-                np.arange(begin, begin + rows, dtype=np.int32),
-                ids,
-                logits_for,
-                hook=hook,
-            )
+            while logits is None:
+                try:
+                    logits = self._session.step(sequences, positions, ids, logits_for, hook=hook)
+                except CancelledError:
+                    # The core keeps a cancel that came too late for the step it was meant for.
+                    if self._cancels != seen:
+                        raise
         finally:
             self._stepping = False
         if self._cancels != seen:
-            raise CancelledError("cancelled", where="engine", reason="cancelled by the caller")
+            raise CancelledError("cancelled")
         return logits
 
     def _draw(

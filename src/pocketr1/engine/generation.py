@@ -150,7 +150,7 @@ class Generation(Iterator[Token]):
     def _next(self) -> Token | None:
         self._engine._check_usable()
         if self._engine._cancels != self._cancels_seen:
-            raise CancelledError("cancelled", where="generate", reason="cancelled by the caller")
+            raise CancelledError("cancelled")
         logits = self._decode() if self.token_ids else self._prefill()
         token = self._sample(logits)
         if token in self._request.stop_token_ids:

@@ -53,6 +53,74 @@ TEXTS: dict[str, Text] = {
         "Use one of: {allowed}.",
         "可用的格式：{allowed}。",
     ),
+    "memory": Text(
+        "The system has no memory left for the {where}: {reason}.",
+        "系统没有足够的内存用于 {where}：{reason}。",
+        "Close other programs, shorten the context (max_context), or keep keys and values in fewer "
+        "bits (kv_format='int8').",
+        "请关闭其他程序、缩短上下文（max_context），或以更少的位数保存键和值（kv_format='int8'）。",
+    ),
+    "threads": Text(
+        "The system would not start that many threads: {reason}.",
+        "系统无法启动这么多线程：{reason}。",
+        "Ask for fewer threads; the number of fast cores is best.",
+        "请减少线程数；以高性能核心的数量为佳。",
+    ),
+    "logits-not-finite": Text(
+        "The model computed something that is no number ({where}): {reason}.",
+        "模型算出了非数值的结果（{where}）：{reason}。",
+        "Its weights are most likely damaged: check a bundle with `pocketr1 inspect --verify`, get "
+        "a checkpoint again.",
+        "权重很可能已损坏：请用 `pocketr1 inspect --verify` 检查模型包，或重新获取检查点。",
+    ),
+    "usage-adapter": Text(
+        "The adapter of {where} has the wrong shape: {reason}.",
+        "{where} 的适配器形状有误：{reason}。",
+        "Give a as (rank, inputs) and b as (outputs, rank) of that weight.",
+        "请按该权重的尺寸给出 a（秩，输入数）和 b（输出数，秩）。",
+    ),
+    "usage-tensor": Text(
+        "There is no weight {where}: {reason}.",
+        "没有名为 {where} 的权重：{reason}。",
+        "Use a canonical name such as layers.0.q.weight; `pocketr1 inspect --tensors` lists them.",
+        "请使用规范名称，例如 layers.0.q.weight；`pocketr1 inspect --tensors` 会列出全部名称。",
+    ),
+    "usage-context": Text(
+        "The context length is out of range: {reason} ({where}).",
+        "上下文长度超出范围：{reason}（{where}）。",
+        "Use a number the model takes; leaving it out chooses one.",
+        "请使用模型支持的数值；省略则自动选择。",
+    ),
+    "usage-threads": Text(
+        "The number of threads is out of range: {reason} ({where}).",
+        "线程数超出范围：{reason}（{where}）。",
+        "Use the number of fast cores.",
+        "请使用高性能核心的数量。",
+    ),
+    "usage-sampling": Text(
+        "A sampling option is out of range ({where}): {reason}.",
+        "采样选项超出范围（{where}）：{reason}。",
+        "Sampling's documentation gives the ranges.",
+        "Sampling 的文档给出了取值范围。",
+    ),
+    "usage-rows": Text(
+        "The rows of a step do not fit together ({where}): {reason}.",
+        "一步计算中的各行不一致（{where}）：{reason}。",
+        "Give every row a sequence, its next position and a token.",
+        "请为每一行给出序列、其下一个位置和词元。",
+    ),
+    "usage-sequence": Text(
+        "There is no sequence {where}: {reason}.",
+        "没有序列 {where}：{reason}。",
+        "Make one with engine.sequence() and use it before it is closed.",
+        "请用 engine.sequence() 创建序列，并在关闭之前使用。",
+    ),
+    "usage-token": Text(
+        "A token id is out of range ({where}): {reason}.",
+        "词元编号超出范围（{where}）：{reason}。",
+        "Encode the text with this model's own tokenizer.",
+        "请用此模型自己的分词器对文本编码。",
+    ),
     "usage-kv-format": Text(
         "There is no such K/V page format ({where}): {reason}",
         "没有这种 K/V 页格式（{where}）：{reason}",
@@ -142,14 +210,14 @@ TEXTS: dict[str, Text] = {
         "请缩短文本，或者用更大的 max_context（--max-context）加载模型。",
     ),
     "context-full": Text(
-        "The context is full ({where}): {reason}",
-        "上下文已满（{where}）：{reason}",
+        "The context of {where} tokens is full: {reason}.",
+        "容量为 {where} 个词元的上下文已满：{reason}。",
         "Shorten the text, or load the model with a larger max_context (--max-context).",
         "请缩短文本，或者用更大的 max_context（--max-context）加载模型。",
     ),
     "cancelled": Text(
-        "Cancelled ({where}): {reason}",
-        "已取消（{where}）：{reason}",
+        "The work was cancelled.",
+        "工作已被取消。",
         "Start it again when you want it.",
         "需要时可重新开始。",
     ),

@@ -140,6 +140,13 @@ def test_cancel_from_another_thread_ends_the_running_call_only(
     assert engine.logits([1, 2, 3]).shape == (3, VOCAB)
 
 
+def test_a_cancel_that_comes_too_late_does_not_hit_the_next_call(
+    engine: Engine, session: ToySession
+) -> None:
+    session.cancel()
+    assert engine.logits([1, 2, 3]).shape == (3, VOCAB)
+
+
 def test_another_thread_is_refused_by_name(engine: Engine) -> None:
     sequence = engine.sequence()
     for call in (

@@ -93,10 +93,11 @@ class ToySession:
         self._cancelled.set()
 
     def step(self, sequence, position, token, logits_for, *, embeddings=None, hook=None):  # type: ignore[no-untyped-def]
-        self._cancelled.clear()
         if self.before_step is not None:
             self.before_step()
+        # As the core has it: a cancel is kept for the next step, and one step consumes it.
         if self._cancelled.is_set():
+            self._cancelled.clear()
             raise CancelledError("cancelled", where="step", reason="cancelled by the caller")
         rows = []
         for one, place, item in zip(sequence, position, token, strict=True):

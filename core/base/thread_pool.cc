@@ -9,8 +9,15 @@
 namespace pocketr1 {
 namespace {
 
-// Polls before a worker sleeps: some tens of microseconds, longer than the gaps inside a step.
-constexpr int kPolls = 4000;
+// state_: workers in the job in the low 16 bits, then one bit that closes it, then its generation.
+constexpr std::uint64_t kWorkers = 0xffff;
+constexpr std::uint64_t kClosed = 0x10000;
+constexpr unsigned kGenerationShift = 17;
+
+constexpr std::uint64_t generation(std::uint64_t state) { return state >> kGenerationShift; }
+
+// Polls before a worker sleeps: some hundred microseconds, longer than the gaps inside a step.
+constexpr int kPolls = 2000;
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -22,27 +29,22 @@ inline void relax() {
 
 }  // namespace
 
-ThreadPool::ThreadPool(unsigned threads) {
+ThreadPool::ThreadPool(unsigned threads) : state_(kClosed) {
   try {
     for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
   } catch (const std::system_error& error) {
     const std::string started = std::to_string(workers_.size() + 1);
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-      ++generation_;
-    }
-    wake_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
+    stop();
     throw Error("threads", "threads", "only " + started + " could be started: " + error.what());
   }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    ++generation_;
   }
   wake_.notify_all();
   for (std::thread& worker : workers_) worker.join();
@@ -65,20 +67,30 @@ void ThreadPool::take_tasks(unsigned thread) {
 void ThreadPool::work(unsigned thread) {
   const FloatEnvironment environment;
   std::uint64_t seen = 0;
-  for (;;) {
-    int polls = 0;
-    while (generation_.load(std::memory_order_acquire) == seen && polls < kPolls) {
-      relax();
-      ++polls;
-    }
-    if (polls == kPolls) {
+  int polls = 0;
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    std::uint64_t state = state_.load(std::memory_order_acquire);
+    if (generation(state) == seen) {
+      if (++polls < kPolls) {
+        relax();
+        continue;
+      }
+      polls = 0;
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
+      sleepers_.fetch_add(1);
+      wake_.wait(lock, [&] { return stopping_ || generation(state_.load()) != seen; });
+      sleepers_.fetch_sub(1);
+      continue;
     }
-    seen = generation_.load(std::memory_order_acquire);
-    if (stopping_.load(std::memory_order_relaxed)) return;
-    take_tasks(thread);
-    busy_.fetch_sub(1, std::memory_order_release);
+    polls = 0;
+    if ((state & kClosed) != 0) {
+      seen = generation(state);  // over before this worker came
+    } else if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire,
+                                            std::memory_order_relaxed)) {
+      seen = generation(state);
+      take_tasks(thread);
+      state_.fetch_sub(1, std::memory_order_release);
+    }
   }
 }
 
@@ -87,21 +99,27 @@ void ThreadPool::run_erased(std::size_t count, Erased task, void* context) {
   context_ = context;
   count_ = count;
   next_.store(0, std::memory_order_relaxed);
-  if (count > 1 && !workers_.empty()) {
-    busy_.store(workers_.size(), std::memory_order_relaxed);
-    {
-      const std::lock_guard lock(mutex_);
-      generation_.fetch_add(1, std::memory_order_release);
+  const bool shared = count > 1 && !workers_.empty();
+  if (shared) {
+    const std::uint64_t next = generation(state_.load(std::memory_order_relaxed)) + 1;
+    state_.store(next << kGenerationShift);
+    // A worker counts itself among the sleepers before it looks at state_ a last time.
+    if (sleepers_.load() != 0) {
+      {
+        const std::lock_guard lock(mutex_);
+      }
+      wake_.notify_all();
     }
-    wake_.notify_all();
   }
   take_tasks(0);
-  int polls = 0;
-  while (busy_.load(std::memory_order_acquire) != 0) {
-    if (++polls < kPolls) {
-      relax();
-    } else {
-      std::this_thread::yield();
+  if (shared) {
+    std::uint64_t state = state_.fetch_or(kClosed, std::memory_order_acq_rel);
+    for (int polls = 0; (state & kWorkers) != 0; state = state_.load(std::memory_order_acquire)) {
+      if (++polls < kPolls) {
+        relax();
+      } else {
+        std::this_thread::yield();
+      }
     }
   }
   if (failed_.load(std::memory_order_relaxed)) {

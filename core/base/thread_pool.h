@@ -1,5 +1,5 @@
 // A pool for loops of many short tasks: workers take indices from one counter, so that fast and
-// slow cores balance themselves.
+// slow cores balance themselves, and a worker that comes too late for a job is not waited for.
 #pragma once
 
 #include <atomic>
@@ -42,16 +42,18 @@ class ThreadPool {
   void run_erased(std::size_t count, Erased task, void* context);
   void take_tasks(unsigned thread);
   void work(unsigned thread);
+  void stop();
 
   std::vector<std::thread> workers_;
 
-  // The job; written by run() before `generation_` moves on.
+  // The job: written by run() while no worker is in it.
   Erased task_ = nullptr;
   void* context_ = nullptr;
   std::size_t count_ = 0;
   alignas(64) std::atomic<std::size_t> next_{0};
-  alignas(64) std::atomic<std::size_t> busy_{0};          // workers still in this job
-  alignas(64) std::atomic<std::uint64_t> generation_{0};  // moves on with each job and at the end
+  // Generation of the job, whether it is closed to workers, and how many are in it: see the .cc.
+  alignas(64) std::atomic<std::uint64_t> state_;
+  std::atomic<unsigned> sleepers_{0};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> failed_{false};
   std::exception_ptr failure_;  // guarded by mutex_

@@ -147,8 +147,7 @@ Weights::Weights(const ModelSpec& spec, WeightStore store)
 }
 
 LinearLayer& Weights::linear(std::string_view name) {
-  if (name == embed_.name()) return embed_;
-  if (!tied_ && name == head_.name()) return head_;
+  if (name == head().name()) return tied_ ? embed_ : head_;
   for (LayerWeights& layer : layers_) {
     for (LinearLayer* one :
          {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {

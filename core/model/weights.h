@@ -77,7 +77,8 @@ class Weights {
   const std::vector<LayerWeights>& layers() const { return layers_; }
   const WeightStore& store() const { return store_; }
 
-  // The layer whose weight has that name; throws Error("usage-tensor") where none has.
+  // The linear layer whose weight has that name (a tied embedding is the head's; one that is not
+  // tied is only looked up, never multiplied); throws Error("usage-tensor") where none has.
   LinearLayer& linear(std::string_view name);
 
  private:

@@ -1,0 +1,62 @@
+#include "base/thread_pool.h"
+
+#include <numeric>
+#include <stdexcept>
+
+#include "check.h"
+
+using namespace pocketr1;
+
+TEST(every_index_is_taken_once) {
+  for (unsigned threads : {1u, 2u, 5u}) {
+    ThreadPool pool(threads);
+    CHECK_EQ(pool.threads(), threads);
+    for (std::size_t count : {0u, 1u, 2u, 7u, 1000u}) {
+      std::vector<std::atomic<int>> taken(count);
+      pool.run(count, [&](std::size_t i, unsigned thread) {
+        CHECK(thread < threads);
+        ++taken[i];
+      });
+      for (const auto& n : taken) CHECK_EQ(n.load(), 1);
+    }
+  }
+}
+
+TEST(what_tasks_wrote_is_seen_after_run) {
+  ThreadPool pool(4);
+  std::vector<long> values(64);
+  long total = 0;
+  for (int round = 0; round < 3000; ++round) {
+    pool.run(values.size(), [&](std::size_t i, unsigned) { values[i] += static_cast<long>(i); });
+  }
+  total = std::accumulate(values.begin(), values.end(), 0L);
+  CHECK_EQ(total, 3000L * 64 * 63 / 2);
+}
+
+TEST(an_exception_comes_back_and_the_pool_goes_on) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 20; ++round) {
+    bool thrown = false;
+    try {
+      pool.run(100, [](std::size_t i, unsigned) {
+        if (i == 40) throw std::runtime_error("forty");
+      });
+    } catch (const std::runtime_error& error) {
+      thrown = std::string(error.what()) == "forty";
+    }
+    CHECK(thrown);
+    std::atomic<int> count{0};
+    pool.run(10, [&](std::size_t, unsigned) { ++count; });
+    CHECK_EQ(count.load(), 10);
+  }
+}
+
+TEST(workers_that_slept_wake_for_the_next_job) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 5; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::atomic<int> count{0};
+    pool.run(50, [&](std::size_t, unsigned) { ++count; });
+    CHECK_EQ(count.load(), 50);
+  }
+}

@@ -71,4 +71,10 @@ TEXTS: dict[str, Text] = {
         mend_en="A message has a role (system, user, assistant, tool) and a text as its content.",
         mend_zh="每条消息须有角色（system、user、assistant、tool）和文本内容。",
     ),
+    "chat-limit-value": Text(
+        what_en="{name} cannot be {value!r}.",
+        what_zh="{name} 不能是 {value!r}。",
+        mend_en="Use a whole number of tokens, 1 or more, or None for no limit.",
+        mend_zh="请使用不小于 1 的整数词元数，或用 None 表示不限。",
+    ),
 }

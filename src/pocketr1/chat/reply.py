@@ -1,0 +1,231 @@
+"""One reply: as it streams, and when it is whole."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from pocketr1.chat.detokenizer import IncrementalDetokenizer
+from pocketr1.chat.reasoning import CLOSE, OPEN, Delta, ReasoningSplitter
+from pocketr1.chat.template import Prompt
+from pocketr1.chat.tokenizer import Tokenizer
+from pocketr1.engine.stop import StopMatcher
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from pocketr1.engine import Generation
+
+__all__ = ["Reply", "ReplyStream", "Timings"]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where the time went, in seconds.
+
+    tokenizer: loading it; 0 except in a chat's first reply. prompt: template and encoding.
+    prefill: computing the prompt, without what was reused. decode: computing the reply's tokens.
+    first_token: from the question to the first token, loading the tokenizer excluded.
+    """
+
+    tokenizer: float
+    prompt: float
+    prefill: float
+    decode: float
+    first_token: float
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole reply.
+
+    reasoning, answer: the thought and what follows it (see :mod:`pocketr1.chat.reasoning`).
+    text: all the model wrote, tags included, up to a stop string.
+    token_ids: its tokens, the end-of-text token excluded.
+    prompt_tokens: length of the prompt; reused_tokens: how many of them were computed before.
+    completion_tokens: length of ``token_ids``; answer_tokens: how many of them came behind
+        ``</think>``.
+    finish_reason: ``stop`` (the model ended, or a stop string came), ``length`` (max_tokens or
+        max_answer_tokens), ``context`` (the context is full), ``cancelled`` (``Engine.cancel``),
+        ``closed`` (the stream was closed or interrupted).
+    """
+
+    reasoning: str
+    answer: str
+    text: str
+    token_ids: tuple[int, ...]
+    prompt_tokens: int
+    reused_tokens: int
+    completion_tokens: int
+    answer_tokens: int
+    finish_reason: str
+    timings: Timings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-like dictionary."""
+        return asdict(self) | {"token_ids": list(self.token_ids)}
+
+
+class ReplyStream(Iterator[Delta]):
+    """An iterator over the pieces of a reply; made by :meth:`Chat.stream`.
+
+    It may be left at any piece: leave its ``with`` block, call :meth:`close`, or begin the next
+    question. ``reply`` is the reply so far, whole once the iteration is over.
+    """
+
+    def __init__(
+        self,
+        generation: Generation,
+        prompt: Prompt,
+        tokenizer: Tokenizer,
+        *,
+        max_answer_tokens: int | None,
+        stop: Iterable[str],
+        tokenizer_seconds: float,
+        prompt_seconds: float,
+        on_end: Callable[[ReplyStream], None],
+    ) -> None:
+        self.finish_reason: str | None = None
+        self.thinking = prompt.thinking
+        self._generation = generation
+        self._max_answer_tokens = max_answer_tokens
+        self._on_end = on_end
+        self._detokenizer = IncrementalDetokenizer(tokenizer)
+        self._tags = {
+            token.id: token.content
+            for token in map(tokenizer.added_tokens.get, (OPEN, CLOSE))
+            if token is not None
+        }
+        self._splitter = ReasoningSplitter(prompt.thinking, textual=len(self._tags) < 2)
+        self._stop = StopMatcher(stop)
+        self._waiting: deque[Delta] = deque()
+        self._written: list[str] = []
+        self._shown: dict[str, list[str]] = {"reasoning": [], "answer": []}
+        self._answer_tokens = 0
+        self._tokenizer_seconds = tokenizer_seconds
+        self._prompt_seconds = prompt_seconds
+        self._first_token_seconds = 0.0
+        self._began = perf_counter()
+
+    @property
+    def in_answer(self) -> bool:
+        """Whether the next piece belongs to the answer."""
+        return self._splitter.in_answer
+
+    @property
+    def reply(self) -> Reply:
+        """The reply so far; its finish_reason is empty while it goes on."""
+        generation = self._generation
+        return Reply(
+            reasoning="".join(self._shown["reasoning"]),
+            answer="".join(self._shown["answer"]),
+            text="".join(self._written),
+            token_ids=tuple(generation.token_ids),
+            prompt_tokens=generation.prompt_tokens,
+            reused_tokens=generation.reused_tokens,
+            completion_tokens=len(generation.token_ids),
+            answer_tokens=self._answer_tokens,
+            finish_reason=self.finish_reason or "",
+            timings=Timings(
+                tokenizer=self._tokenizer_seconds,
+                prompt=self._prompt_seconds,
+                prefill=generation.prefill_seconds,
+                decode=generation.decode_seconds,
+                first_token=self._first_token_seconds,
+            ),
+        )
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Delta:
+        try:
+            while not self._waiting:
+                if self.finish_reason is not None:
+                    raise StopIteration
+                self._advance()
+        except StopIteration:
+            raise
+        except BaseException:
+            # Ctrl-C too: what has been written so far stays, and the chat can go on.
+            self.close()
+            raise
+        return self._waiting.popleft()
+
+    def close(self) -> None:
+        """End the reply here; harmless when it has ended."""
+        if self.finish_reason is None:
+            self._generation.close()
+            self._end("closed")
+        self._waiting.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _advance(self) -> None:
+        """Take one token of the engine."""
+        token = next(self._generation, None)
+        if token is None:
+            self._end(self._generation.finish_reason or "stop")
+            return
+        if not self._first_token_seconds:
+            self._first_token_seconds = perf_counter() - self._began + self._prompt_seconds
+        was_answer = self._splitter.in_answer
+        tag = self._tags.get(token.id) if len(self._tags) == 2 else None
+        if tag is None:
+            self._write(self._detokenizer.feed(token.id))
+        else:
+            self._write(self._detokenizer.finish())
+            self._written.append(tag)
+            self._show(self._splitter.tag(tag))
+        self._answer_tokens += was_answer and self._splitter.in_answer
+        if self._stop.stopped is not None:
+            self._generation.close()
+            self._end("stop")
+        elif self._generation.finish_reason is not None:
+            self._end(self._generation.finish_reason)
+        elif self._answer_tokens == self._max_answer_tokens:
+            self._generation.close()
+            self._end("length")
+
+    def _write(self, text: str) -> None:
+        self._written.append(text)
+        self._show(self._splitter.feed(text))
+        if self._stop.stopped is not None:
+            # It ends in this piece; it may begin before, where the splitter held back half a tag.
+            whole = "".join(self._written)
+            earliest = len(whole) - len(text) - len(self._stop.stopped) - len(CLOSE) + 1
+            place = whole.find(self._stop.stopped, max(earliest, 0))
+            self._written = [whole[:place] if place >= 0 else whole]
+
+    def _show(self, deltas: Iterable[Delta]) -> None:
+        for delta in deltas:
+            text = delta.text
+            if delta.kind == "answer":
+                text = self._stop.push(text)
+            if text:
+                self._shown[delta.kind].append(text)
+                self._waiting.append(Delta(delta.kind, text))
+
+    def _end(self, reason: str) -> None:
+        if self._stop.stopped is None:
+            self._write(self._detokenizer.finish())
+            self._show(self._splitter.finish())
+            held = self._stop.finish()
+            if held:
+                self._shown["answer"].append(held)
+                self._waiting.append(Delta("answer", held))
+        self.finish_reason = "stop" if self._stop.stopped is not None else reason
+        self._on_end(self)

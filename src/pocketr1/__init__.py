@@ -4,6 +4,7 @@
     engine = pocketr1.load("r1-1.5b-int4", threads=2)   # bundle, checkpoint directory, or "tiny"
     engine.logits(ids)                                  # float32 array (len(ids), vocab_size)
     for token in engine.generate(ids, pocketr1.Sampling(temperature=0.0), max_tokens=64): ...
+    chat = pocketr1.Chat(engine); reply = chat.send("…"); reply.reasoning; reply.answer
 
 Everything public is in ``__all__``; it is imported when first used, so that ``import pocketr1`` and
 the command's ``--help`` stay fast.
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pocketr1._core import isas
+    from pocketr1.chat import Chat, Delta, Reply
     from pocketr1.engine import Engine, Generation, Sampling, Sequence, Token, load
     from pocketr1.errors import (
         BundleError,
@@ -33,14 +35,17 @@ if TYPE_CHECKING:
 __all__ = [
     "BundleError",
     "CancelledError",
+    "Chat",
     "ChatError",
     "CheckpointError",
     "CompressionError",
     "ContextFullError",
+    "Delta",
     "Engine",
     "EngineError",
     "Generation",
     "PocketR1Error",
+    "Reply",
     "Sampling",
     "Sequence",
     "Token",
@@ -55,6 +60,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "pocketr1._core": ("isas",),
+    "pocketr1.chat": ("Chat", "Delta", "Reply"),
     "pocketr1.engine": ("Engine", "Generation", "Sampling", "Sequence", "Token", "load"),
     "pocketr1.errors": (
         "BundleError",

@@ -36,7 +36,7 @@ class Marks:
 
     def __init__(self, added: Iterable[str], foreign: Iterable[str]) -> None:
         letters = sorted({c for token in added for c in token if not c.isspace()})
-        taken = {c for text in foreign for c in text if c >= "\U000f0000"}
+        taken = {c for text in foreign for c in set(text) if c >= "\U000f0000"}
         free = (chr(c) for block in _PRIVATE for c in block if chr(c) not in taken)
         self._twin_of = dict(zip(map(ord, letters), free, strict=False))
         if len(self._twin_of) < len(letters):
@@ -45,7 +45,9 @@ class Marks:
 
     def mark(self, text: str) -> Marked:
         """Return foreign text with twins."""
-        return self._own(text.translate(self._twin_of))
+        marked = self._own(text.translate(self._twin_of))
+        marked._text = text
+        return marked
 
     def unmark(self, text: str) -> str:
         """Return the real text."""
@@ -64,6 +66,7 @@ class Marks:
     def _own(self, text: str) -> Marked:
         marked = Marked(text)
         marked._marks = self
+        marked._text = None
         return marked
 
     def _is_twin(self, character: str) -> bool:
@@ -72,7 +75,9 @@ class Marks:
 
 def _real(value: Any) -> Any:
     if isinstance(value, Marked):
-        return value._marks.unmark(value)
+        if value._text is None:
+            value._text = value._marks.unmark(value)
+        return value._text
     return tuple(map(_real, value)) if isinstance(value, tuple) else value
 
 
@@ -110,8 +115,9 @@ def _recases(name: str) -> Callable[[Marked], Marked]:
 class Marked(str):
     """Text with twins, made by :class:`Marks`; to a template it reads as the real text."""
 
-    __slots__ = ("_marks",)
+    __slots__ = ("_marks", "_text")
     _marks: Marks
+    _text: str | None  # the real text, once somebody has asked for it
 
     def __str__(self) -> str:
         return self

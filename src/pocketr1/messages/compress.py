@@ -36,4 +36,114 @@ TEXTS: dict[str, Text] = {
         "取消设置 POCKETR1_ISA 以自动选择最合适的指令集，"
         "或指定本机处理器支持的一种：scalar、avx2 或 avx512_vnni。",
     ),
+    "compress-option": Text(
+        "The option {option} cannot be {value!r}.",
+        "选项 {option} 不能取值 {value!r}。",
+        "Choose one of: {allowed}.",
+        "请从以下取值中选择：{allowed}。",
+    ),
+    "compress-asymmetric": Text(
+        "Zero points exist at 4 bits only, and nothing is compressed to 4 bits here (bits={bits}).",
+        "只有 4 位量化才有零点，而当前没有任何张量压缩到 4 位（bits={bits}）。",
+        "Leave symmetric=True, or compress with bits=4.",
+        "请保持 symmetric=True，或使用 bits=4。",
+    ),
+    "compress-calibration": Text(
+        "Calibration is not supported yet.",
+        "目前还不支持校准。",
+        "Leave out calibration_data and calibration_samples; weights are rounded with a "
+        "searched scale, which needs no data.",
+        "请不要传入 calibration_data 和 calibration_samples；"
+        "权重按搜索得到的缩放系数取整，无需校准数据。",
+    ),
+    "compress-output-missing": Text(
+        "No output path was given.",
+        "没有指定输出路径。",
+        "Give output_path, the directory the bundle is to become.",
+        "请指定 output_path，即模型包要写入的目录。",
+    ),
+    "compress-tied-head": Text(
+        "The output head of this model is its embedding: head_bits={head_bits} and "
+        "embedding_bits={embedding_bits} cannot differ.",
+        "该模型的输出头与词嵌入共享权重：head_bits={head_bits} 与 "
+        "embedding_bits={embedding_bits} 不能不同。",
+        "Leave head_bits out, and set embedding_bits.",
+        "请省略 head_bits，只设置 embedding_bits。",
+    ),
+    "compress-output-exists": Text(
+        "There is a bundle at {path} already.",
+        "{path} 处已经有一个模型包。",
+        "Choose another output path, or allow it to be replaced (overwrite).",
+        "请选择其他输出路径，或允许覆盖（overwrite）。",
+    ),
+    "compress-output-foreign": Text(
+        "{path} exists and is no bundle; it is left as it is.",
+        "{path} 已存在且不是模型包，不会改动它。",
+        "Choose an output path that does not exist yet.",
+        "请选择一个尚不存在的输出路径。",
+    ),
+    "compress-busy": Text(
+        "Another process is working in {path}.",
+        "另一个进程正在使用 {path}。",
+        "Wait until it has finished, or choose another output path.",
+        "请等待它完成，或选择其他输出路径。",
+    ),
+    "compress-job-unreadable": Text(
+        "The unfinished job {path} cannot be taken up: {reason}.",
+        "无法继续未完成的任务 {path}：{reason}。",
+        "Delete the directory it lies in, and start again.",
+        "请删除它所在的目录，然后重新开始。",
+    ),
+    "compress-job-differs": Text(
+        "{path} holds an unfinished job that began with something else: {what} has changed.",
+        "{path} 中有一个未完成的任务，但开始时的条件已不同：{what} 发生了变化。",
+        "Run it again with the source, the options and the version it began with, or delete "
+        "that directory to start anew.",
+        "请使用任务开始时的源文件、选项和版本重新运行，或删除该目录后重新开始。",
+    ),
+    "compress-disk-full": Text(
+        "The disk is full: {path} cannot be written ({free} MB are free).",
+        "磁盘已满：无法写入 {path}（剩余 {free} MB）。",
+        "Free some space and run the same command again; it goes on where it was.",
+        "请释放一些空间后重新运行同一命令，任务会从中断处继续。",
+    ),
+    "compress-disk-space": Text(
+        "{path} needs {needed} MB more, and {free} MB are free.",
+        "{path} 还需要 {needed} MB，而剩余空间只有 {free} MB。",
+        "Free some space, choose another disk or fewer bits, or let the source be deleted "
+        "while it is read (discard_source).",
+        "请释放空间、换用其他磁盘或更少的位数，或允许在读取的同时删除源文件（discard_source）。",
+    ),
+    "compress-write": Text(
+        "{path} cannot be written: {reason}.",
+        "无法写入 {path}：{reason}。",
+        "Check the path and your permission to write there, then run the same command again; "
+        "it goes on where it was.",
+        "请检查路径和写入权限，然后重新运行同一命令，任务会从中断处继续。",
+    ),
+    "compress-discard": Text(
+        "The source file {path} cannot be deleted: {reason}.",
+        "无法删除源文件 {path}：{reason}。",
+        "Check your permission to write in its directory, or run again without "
+        "discard_source; the job goes on where it was.",
+        "请检查对其所在目录的写入权限，或不使用 discard_source 重新运行，任务会从中断处继续。",
+    ),
+    "bundle-tensor-too-wide": Text(
+        "Tensor {tensor} has {columns} columns; 16 rows of it do not fit in a segment of 32 MB.",
+        "张量 {tensor} 有 {columns} 列，16 行无法放入一个 32 MB 的段。",
+        "Compress it to fewer bits.",
+        "请压缩到更少的位数。",
+    ),
+    "bundle-no-tensor": Text(
+        "The bundle has no tensor {tensor}.",
+        "模型包中没有张量 {tensor}。",
+        "`pocketr1 inspect` lists the tensors it has.",
+        "`pocketr1 inspect` 会列出其中的张量。",
+    ),
+    "bundle-row-major": Text(
+        "Tensor {tensor} is stored as {format}, without codes and scales.",
+        "张量 {tensor} 以 {format} 存储，没有编码和缩放系数。",
+        "Read its values with pocketr1.bundle.read_weights.",
+        "请用 pocketr1.bundle.read_weights 读取其数值。",
+    ),
 }

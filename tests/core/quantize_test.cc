@@ -129,7 +129,7 @@ TEST(a_row_that_is_not_finite_is_named) {
     for (const Isa isa : runnable_isas()) {
       try {
         quantize(weights, 20, format.format, {isa, 2});
-        CHECK(!"an error");
+        CHECK(false);  // an error is missing
       } catch (const Error& error) {
         CHECK_EQ(error.code(), std::string("quantize-not-finite"));
         CHECK_EQ(error.where(), std::string("w"));

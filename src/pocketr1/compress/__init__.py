@@ -1,0 +1,21 @@
+"""Compress a checkpoint into a bundle."""
+
+from __future__ import annotations
+
+from pocketr1.compress.defaults import BITS, DEFAULTS, GROUP_SIZES, Defaults
+from pocketr1.compress.estimate import Estimate, estimate
+from pocketr1.compress.quantizer import CompressionReport, Progress, Quantizer
+from pocketr1.compress.recipe import Recipe
+
+__all__ = [
+    "BITS",
+    "DEFAULTS",
+    "GROUP_SIZES",
+    "CompressionReport",
+    "Defaults",
+    "Estimate",
+    "Progress",
+    "Quantizer",
+    "Recipe",
+    "estimate",
+]

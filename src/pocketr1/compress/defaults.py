@@ -1,0 +1,27 @@
+"""The one table of defaults and choices: the Python signature and the command line read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["BITS", "DEFAULTS", "GROUP_SIZES", "Defaults"]
+
+BITS = (16, 8, 4)
+GROUP_SIZES = (32, 64, 128)
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Defaults of :class:`pocketr1.compress.Quantizer` and of ``pocketr1 compress``."""
+
+    bits: int = 8
+    group_size: int = 128  # inputs that share a scale
+    symmetric: bool = True  # False: integer zero points, 4 bits only
+    embedding_bits: int | None = None  # None: as ``bits``
+    head_bits: int | None = None  # None: as ``bits``; a tied head is the embedding
+    threads: int | None = None  # None: every CPU this process may use
+    discard_source: bool = False
+    overwrite: bool = False
+
+
+DEFAULTS = Defaults()

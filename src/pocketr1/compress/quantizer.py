@@ -1,0 +1,339 @@
+"""Compress a checkpoint into a bundle, a few megabytes at a time."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketr1 import __version__, _core, arch, checkpoint
+from pocketr1.bundle import (
+    BundleReport,
+    BundleWriter,
+    Job,
+    Part,
+    PartError,
+    Segment,
+    TensorPlan,
+    inspect,
+)
+from pocketr1.compress.defaults import DEFAULTS
+from pocketr1.compress.recipe import Recipe
+from pocketr1.compress.source import Discarder, check_sources, hash_file, source_files
+from pocketr1.compress.tokenizer import tokenizer_record
+from pocketr1.errors import CompressionError, UsageError
+
+if TYPE_CHECKING:
+    from pocketr1.compress.estimate import Estimate
+
+__all__ = ["CompressionReport", "Progress", "Quantizer"]
+
+#: Rows of the source are read in slabs of at most this many bytes.
+SLAB_BYTES = 16 << 20
+_MAX_THREADS = 256
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is. ``done`` and ``total`` are bytes of the source."""
+
+    stage: str  # "hash" (reading the source for its SHA-256) or "compress"
+    done: int
+    total: int
+    tensor: str  # the one at work; "" while hashing
+
+
+@dataclass(frozen=True)
+class CompressionReport:
+    """What a job did."""
+
+    bundle: BundleReport
+    seconds: float  # of this run
+    resumed_segments: int  # that an earlier run had finished
+    peak_rss_bytes: int  # of this process, since it began
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        return {
+            "bundle": self.bundle.to_dict(),
+            "seconds": self.seconds,
+            "resumed_segments": self.resumed_segments,
+            "peak_rss_bytes": self.peak_rss_bytes,
+        }
+
+
+class Quantizer:
+    """Compress a checkpoint: rounding to nearest with a searched scale per row and group.
+
+    A job that is killed goes on where it was when it is run again with the same options; until it
+    is whole, the bundle lies in ``output_path + ".partial"``.
+    """
+
+    def __init__(
+        self,
+        model_path: str | Path,
+        config_path: str | Path | None = None,
+        output_path: str | Path | None = None,
+        bits: int = DEFAULTS.bits,
+        group_size: int = DEFAULTS.group_size,
+        symmetric: bool = DEFAULTS.symmetric,
+        embedding_bits: int | None = DEFAULTS.embedding_bits,
+        head_bits: int | None = DEFAULTS.head_bits,
+        threads: int | None = DEFAULTS.threads,
+        calibration_data: object = None,
+        calibration_samples: int | None = None,
+        discard_source: bool = DEFAULTS.discard_source,
+        overwrite: bool = DEFAULTS.overwrite,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        """Check the options; nothing is read yet.
+
+        Args:
+            model_path: a Hugging Face directory, one safetensors file, or a safetensors index.
+            config_path: a ``config.json`` that does not lie beside the weights.
+            output_path: the bundle's directory; its parent is created.
+            bits: 16 (kept as they are; f32 becomes f16), 8 or 4, of the decoder's matrices.
+            group_size: inputs that share a scale: 32, 64 or 128.
+            symmetric: False stores a zero point per group (4 bits only).
+            embedding_bits: of the embedding, where it differs from ``bits``.
+            head_bits: of the output head, where it differs and is not tied to the embedding.
+            threads: None takes every CPU this process may use.
+            calibration_data: not supported yet.
+            calibration_samples: not supported yet.
+            discard_source: delete each weight file once all that is made of it is on disk.
+            overwrite: replace a bundle at ``output_path``, once the new one is whole.
+            progress: called often with how far the job is; what it raises stops the job.
+
+        Raises:
+            UsageError: ``compress-option``, ``compress-asymmetric``, ``compress-calibration``,
+                ``compress-output-missing``, ``threads-value``.
+        """
+        if calibration_data is not None or calibration_samples is not None:
+            raise UsageError("compress-calibration")
+        if output_path is None:
+            raise UsageError("compress-output-missing")
+        if threads is not None and not (
+            isinstance(threads, int)
+            and not isinstance(threads, bool)
+            and 1 <= threads <= _MAX_THREADS
+        ):
+            raise UsageError("threads-value", value=threads, limit=_MAX_THREADS)
+        self.model_path = Path(model_path)
+        self.config_path = None if config_path is None else Path(config_path)
+        self.output_path = Path(output_path)
+        self.recipe = Recipe(bits, group_size, symmetric, embedding_bits, head_bits)
+        self.threads = threads or _usable_cpus()
+        self.discard_source = discard_source
+        self.overwrite = overwrite
+        self._progress = progress
+
+    def run(self) -> CompressionReport:
+        """Compress; go on where a killed run was.
+
+        Raises:
+            CheckpointError: the source is missing, incomplete or damaged.
+            CompressionError: a weight that is not finite or too large; the output exists, is in
+                use, is full, or belongs to another job.
+            UsageError: ``compress-tied-head``.
+        """
+        started = time.monotonic()
+        with BundleWriter(self.output_path, overwrite=self.overwrite) as writer:
+            source = self._open(writer)
+            resumed = writer.finished
+            if source is not None:
+                self._check_space(writer)
+                self._hash(writer, source)
+                self._segments(writer, source)
+            writer.publish()
+        return CompressionReport(
+            bundle=inspect(self.output_path),
+            seconds=time.monotonic() - started,
+            resumed_segments=resumed,
+            peak_rss_bytes=peak_rss_bytes(),
+        )
+
+    def estimate(self) -> Estimate:
+        """Say what ``run`` would make and need; nothing is written but a short-lived test file.
+
+        Raises what ``run`` raises for a source that cannot be read.
+        """
+        from pocketr1.compress.estimate import estimate
+
+        return estimate(self)
+
+    def plan(self, source: checkpoint.Checkpoint) -> tuple[TensorPlan, ...]:
+        """Return the tensors of the bundle, in decode order."""
+        shapes = arch.expected_tensors(source.spec)
+        dtypes = {name: tensor.dtype for name, tensor in source.tensors.items()}
+        return self.recipe.tensors(shapes, dtypes, source.spec.tied_embeddings)
+
+    def _open(self, writer: BundleWriter) -> checkpoint.Checkpoint | None:
+        """Open the source and begin or take up the job; None where no weight is needed any more."""
+        if writer.job is None:
+            source = checkpoint.open(self.model_path, self.config_path)
+            job = Job(
+                created_by=f"pocketr1 {__version__}",
+                model=source.spec.to_dict(),
+                plan=self.recipe.plan(source.spec.tied_embeddings),
+                tensors=self.plan(source),
+                sources=source_files(source.files),
+                tokenizer=tokenizer_record(source.tokenizer_files),
+            )
+            writer.begin(job, source.tokenizer_files)
+            return source
+        job = writer.job
+        if job.created_by != f"pocketr1 {__version__}":
+            self._refuse(writer, job.created_by)
+        if job.plan != self.recipe.plan(bool(job.model["tied_embeddings"])):
+            self._refuse(writer, "bits, group_size, symmetric, embedding_bits, head_bits")
+        if writer.finished == len(writer.layout.segments) and writer.discarded:
+            return None
+        source = checkpoint.open(
+            self.model_path, self.config_path, allow_missing=bool(writer.discarded)
+        )
+        if any(path.name not in writer.discarded for path in source.missing_shards):
+            source = checkpoint.open(self.model_path, self.config_path)  # says which is missing
+        check_sources(writer, source.files)
+        model = source.spec.to_dict()
+        if source.awaited:  # whether the head is tied is seen in the weights
+            model["tied_embeddings"] = job.model["tied_embeddings"]
+        if model != job.model:
+            self._refuse(writer, str(source.config_path))
+        return source
+
+    def _refuse(self, writer: BundleWriter, what: str) -> None:
+        raise CompressionError("compress-job-differs", path=writer.partial, what=what)
+
+    def _check_space(self, writer: BundleWriter) -> None:
+        """Refuse a job that the disk has no room for, before the long work."""
+        if self.discard_source:
+            return  # room appears while the job runs
+        layout = writer.layout
+        done = sum(segment.size for segment in layout.segments[: writer.finished])
+        needed = layout.file_bytes - done
+        free = shutil.disk_usage(writer.partial).free
+        if needed > free:
+            raise CompressionError(
+                "compress-disk-space",
+                path=writer.partial,
+                needed=-(-needed // 10**6),
+                free=free // 10**6,
+            )
+
+    def _hash(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> None:
+        total = sum(path.stat().st_size for path in source.files)
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            self._tell(Progress("hash", done, total, ""))
+
+        for path in source.files:
+            if path.name not in writer.source_hashes:
+                writer.add_source_hash(path.name, hash_file(path, advance))
+
+    def _segments(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> None:
+        discarder = Discarder(writer, source) if self.discard_source else None
+        work = _Work(self, writer, source)
+        if discarder is not None:
+            discarder.after_segment(writer.finished)
+        for index in range(writer.finished, len(writer.layout.segments)):
+            writer.write_segment(index, work.parts(writer.layout.segments[index]))
+            if discarder is not None:
+                discarder.after_segment(index + 1)
+
+    def _tell(self, progress: Progress) -> None:
+        if self._progress is not None:
+            self._progress(progress)
+
+
+class _Work:
+    """Turns rows of the source into the bytes of parts."""
+
+    def __init__(
+        self, quantizer: Quantizer, writer: BundleWriter, source: checkpoint.Checkpoint
+    ) -> None:
+        self._quantizer = quantizer
+        self._tensors = writer.layout.tensors
+        self._source = source
+        segments = writer.layout.segments
+        sizes = [self._source_bytes(segment) for segment in segments]
+        self._done = sum(sizes[: writer.finished])
+        self._total = sum(sizes)
+
+    def parts(self, segment: Segment) -> Iterator[tuple[NDArray[np.uint8], PartError]]:
+        """Yield bytes and error of each part of a segment."""
+        for part in segment.parts:
+            yield self._part(part)
+
+    def _source_bytes(self, segment: Segment) -> int:
+        size = 0
+        for part in segment.parts:
+            tensor = self._source.tensors.get(self._tensors[part.tensor].name)
+            if tensor is not None:
+                size += tensor.nbytes // tensor.shape[0] * part.rows
+        return size
+
+    def _part(self, part: Part) -> tuple[NDArray[np.uint8], PartError]:
+        plan = self._tensors[part.tensor]
+        tensor = self._source.tensors[plan.name]
+        row_bytes = tensor.nbytes // tensor.shape[0]
+        slab_rows = max(16, SLAB_BYTES // row_bytes // 16 * 16)
+        end = part.row + part.rows
+        data: NDArray[np.uint8] | None = None
+        filled = [0, part.codes, part.codes + part.scales]
+        sums = [0.0, 0.0, 0.0]
+        for begin in range(part.row, end, slab_rows):
+            stop = min(begin + slab_rows, end)
+            rows = self._source.read_rows(plan.name, begin, stop)
+            slab, wrong, all_, largest = _core.quantize_rows(
+                rows, tensor.dtype, plan.format, self._quantizer.threads, plan.name, begin
+            )
+            sums = [sums[0] + wrong, sums[1] + all_, max(sums[2], largest)]
+            if stop - begin == part.rows:
+                data = slab
+            else:
+                if data is None:
+                    data = np.empty(part.size, np.uint8)
+                self._place(plan, slab, stop - begin, data, filled)
+            self._done += row_bytes * (stop - begin)
+            self._quantizer._tell(Progress("compress", self._done, self._total, plan.name))
+        assert data is not None
+        return data, PartError(*sums)
+
+    def _place(
+        self,
+        plan: TensorPlan,
+        slab: NDArray[np.uint8],
+        rows: int,
+        data: NDArray[np.uint8],
+        filled: list[int],
+    ) -> None:
+        """Put a slab's codes, scales and zero points behind those of the slabs before it."""
+        at = 0
+        for array, size in enumerate(_core.packed_size(plan.format, rows, plan.cols)):
+            data[filled[array] : filled[array] + size] = slab[at : at + size]
+            filled[array] += size
+            at += size
+
+
+def peak_rss_bytes() -> int:
+    """Return the largest resident memory this process had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _usable_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return min(len(os.sched_getaffinity(0)), _MAX_THREADS)
+    return min(os.cpu_count() or 1, _MAX_THREADS)

@@ -1,0 +1,115 @@
+"""The source's weight files: hashes, changes since the job began, and discarding."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pocketr1.bundle import BundleLayout, BundleWriter, SourceFile
+from pocketr1.checkpoint import Checkpoint
+from pocketr1.errors import CheckpointError, CompressionError
+
+__all__ = ["Discarder", "check_sources", "hash_file", "source_files"]
+
+_PIECE = 8 << 20  # bytes
+
+
+def source_files(files: Iterable[Path]) -> tuple[SourceFile, ...]:
+    """Describe weight files as they are now."""
+    rows = []
+    for file in files:
+        status = file.stat()
+        rows.append(SourceFile(file.name, status.st_size, status.st_mtime_ns))
+    return tuple(rows)
+
+
+def hash_file(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
+    """Return a file's SHA-256; ``advance`` is told the bytes of each piece.
+
+    Raises:
+        CheckpointError: ``checkpoint-read``.
+    """
+    digest = hashlib.sha256()
+    buffer = bytearray(_PIECE)
+    view = memoryview(buffer)
+    try:
+        with path.open("rb", buffering=0) as file:
+            while count := file.readinto(buffer):
+                digest.update(view[:count])
+                advance(count)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CheckpointError("checkpoint-read", where=str(path), reason=reason) from error
+    return digest.hexdigest()
+
+
+def check_sources(writer: BundleWriter, files: Iterable[Path]) -> None:
+    """Check that the weight files are those the unfinished job began with.
+
+    A file whose size and time are the same is; one of another time is, if its hash is.
+
+    Raises:
+        CompressionError: ``compress-job-differs``.
+    """
+    assert writer.job is not None
+    known = {source.file: source for source in writer.job.sources}
+    for file in files:
+        (now,) = source_files([file])
+        before = known.pop(file.name, None)
+        if before is None or now.size != before.size:
+            raise _differs(writer, file)
+        if now.modified_ns != before.modified_ns:
+            recorded = writer.source_hashes.get(file.name)
+            if recorded is None or recorded != hash_file(file):
+                raise _differs(writer, file)
+    for name in known:
+        if name not in writer.discarded:
+            raise _differs(writer, Path(name))
+
+
+def _differs(writer: BundleWriter, file: Path) -> CompressionError:
+    return CompressionError("compress-job-differs", path=writer.partial, what=str(file))
+
+
+class Discarder:
+    """Deletes each weight file of the source once every segment made of it is on disk."""
+
+    def __init__(self, writer: BundleWriter, checkpoint: Checkpoint) -> None:
+        """Find out which segment is the last to need each file."""
+        self._writer = writer
+        self._last_use = last_use(writer.layout, checkpoint)
+        self._paths = {path.name: path for path in checkpoint.files}
+
+    def after_segment(self, finished: int) -> None:
+        """Delete what the first ``finished`` segments alone needed.
+
+        Raises:
+            CompressionError: ``compress-discard`` where a file cannot be deleted.
+        """
+        for name, last in list(self._last_use.items()):
+            if last < finished:
+                if name not in self._writer.discarded:
+                    self._writer.add_discard(name)
+                self._delete(self._paths[name])
+                del self._last_use[name]
+
+    def _delete(self, path: Path) -> None:
+        try:
+            # A hub's cache keeps the file elsewhere and links to it.
+            for one in {path.resolve(), path}:
+                one.unlink(missing_ok=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise CompressionError("compress-discard", path=path, reason=reason) from error
+
+
+def last_use(layout: BundleLayout, checkpoint: Checkpoint) -> dict[str, int]:
+    """Return, for each weight file that is there, the last segment made of it; -1: none."""
+    last = {path.name: -1 for path in checkpoint.files}
+    for index, segment in enumerate(layout.segments):
+        for part in segment.parts:
+            tensor = checkpoint.tensors.get(layout.tensors[part.tensor].name)
+            if tensor is not None:
+                last[tensor.file.name] = index
+    return last

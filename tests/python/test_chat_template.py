@@ -222,6 +222,12 @@ def test_the_reply_opens_inside_the_thought(official: tuple[ChatTemplate, Tokeni
     assert not history.thinking and "<think>" not in history.text
 
 
+def test_how_a_reply_to_a_tool_opens_is_left_to_the_template(directories: dict[str, Path]) -> None:
+    template, _ = load(directories, "shipped")
+    prompt = template.encode(HARMLESS[3])
+    assert prompt.text.endswith("<｜tool▁outputs▁end｜>") and not prompt.thinking
+
+
 def test_a_user_who_ends_with_the_tag_does_not_open_the_thought() -> None:
     tokenizer = support.small_tokenizer()
     template = ChatTemplate("{{ messages[0].content }}", tokenizer)

@@ -43,8 +43,9 @@ __all__ = ["ChatTemplate", "Message", "Prompt"]
 Message = Mapping[str, Any]
 """``role`` (system, user, assistant or tool), ``content``, and what else the template knows."""
 
-# The longest published templates are near 30 KB.
-_MAX_TEMPLATE_BYTES = 256 << 10
+# The longest published templates are near 30 KB; compiling this much of the worst kind takes a
+# few seconds.
+_MAX_TEMPLATE_BYTES = 128 << 10
 _MAX_FILE_BYTES = 4 << 20
 _ROLES = ("system", "user", "assistant", "tool")
 _R1_TEMPLATE = Path(__file__).parent / "templates" / "r1.jinja"
@@ -95,7 +96,13 @@ class ChatTemplate:
         except jinja2.TemplateSyntaxError as error:
             reason = f"line {error.lineno}: {error.message}"
             raise ChatError("chat-template-damaged", where=where, reason=reason) from error
-        except (jinja2.TemplateError, SyntaxError, RecursionError, ValueError) as error:
+        except (
+            jinja2.TemplateError,
+            SyntaxError,
+            ValueError,
+            RecursionError,
+            MemoryError,
+        ) as error:
             reason = _reason(error)
             raise ChatError("chat-template-damaged", where=where, reason=reason) from error
 
@@ -159,8 +166,9 @@ class ChatTemplate:
         """Return the prompt of a conversation.
 
         think: let the reply open with ``<think>\\n`` where the template does not do it itself, as
-            DeepSeek advises (R1 model card, usage recommendations); without effect on a tokenizer
-            that has no such token, and where the template has written an empty thought.
+            DeepSeek advises (R1 model card, usage recommendations). Without effect on a tokenizer
+            that has no such token, where the template has written an empty thought, and behind a
+            tool's result.
 
         Raises ChatError as ``render``, and ``chat-template-untraceable``.
         """
@@ -170,8 +178,10 @@ class ChatTemplate:
         if add_generation_prompt:
             tail = marked.rstrip("\n")
             thinking = tail.endswith(OPEN)
-            known = OPEN in self._tokenizer.added_tokens
-            if think and known and not thinking and not tail.endswith(CLOSE):
+            wanted = think and OPEN in self._tokenizer.added_tokens
+            if messages and messages[-1]["role"] == "tool":
+                wanted = False
+            if wanted and not thinking and not tail.endswith(CLOSE):
                 text, marked, thinking = f"{text}{OPEN}\n", f"{marked}{OPEN}\n", True
         return Prompt(tuple(self._with_one_bos(self._encode(text, marked))), text, thinking)
 

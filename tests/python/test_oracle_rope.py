@@ -63,8 +63,9 @@ def test_frequencies_equal_transformers(theta: float, scaling: dict[str, Any] | 
         mine = np.array(ours.inv_freq, np.float32)
         ulps = np.abs(mine.view(np.int32) - oracle.view(np.int32))
         # PyTorch's power is an ulp off the correctly rounded one for a few entries; what follows
-        # may double that. Nothing else may differ.
-        assert ulps.max() <= 4
+        # may double that, and llama3's blend enlarges it up to its factor. Nothing else may differ.
+        blended = scaling is not None and scaling["rope_type"] == "llama3"
+        assert ulps.max() <= (4 * scaling["factor"] if blended else 4)
         entries += len(ulps)
         differing += int((ulps > 0).sum())
     assert differing <= 0.03 * entries

@@ -276,8 +276,10 @@ class _LibraryTokenizer:
 def _parse(path: Path, data: bytes) -> tokenizers.Tokenizer:
     try:
         return tokenizers.Tokenizer.from_buffer(data)
-    except Exception as error:
-        # The library raises bare Exception (and PanicException for some files).
+    except BaseException as error:
+        # The library raises bare Exception, and a panic of its Rust code is none even of those.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise ChatError("tokenizer-damaged", where=str(path), reason=_short(error)) from error
 
 

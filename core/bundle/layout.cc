@@ -196,6 +196,10 @@ class LayoutReader {
                           " of " + std::to_string(all_rows));
     }
 
+    if (tensor.shape.size() == 1 && rows != all_rows) {
+      row.at("rows").fail(about + "a vector lies in one part, with all its rows");
+    }
+
     const std::uint64_t offset = row.at("offset").unsigned_integer();
     if (offset % kPartAlignment != 0) {
       row.at("offset").fail(about + "offset " + std::to_string(offset) + " is no multiple of " +

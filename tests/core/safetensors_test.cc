@@ -1,38 +1,17 @@
 #include "bundle/safetensors.h"
 
-#include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 
 #include "check.h"
+#include "temporary.h"
 
 using pocketr1::Error;
 using pocketr1::File;
 using pocketr1::parse_safetensors_header;
 using pocketr1::read_safetensors_header;
+using pocketr1::test::TemporaryDirectory;
 
 namespace {
-
-// A file that is removed when the test ends.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& content) {
-    const char* directory = std::getenv("TMPDIR");
-    path_ = std::string(directory == nullptr ? "/tmp" : directory) + "/pocketr1_XXXXXX";
-    const int fd = ::mkstemp(path_.data());
-    if (::write(fd, content.data(), content.size()) != static_cast<ssize_t>(content.size())) {
-      std::perror("write");
-    }
-    ::close(fd);
-  }
-  ~TemporaryFile() { ::unlink(path_.c_str()); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 std::string with_length(const std::string& header, const std::string& data) {
   std::string file;
@@ -60,12 +39,14 @@ std::string one(const std::string& dtype, const std::string& shape, const std::s
 }  // namespace
 
 TEST(reads_entries_in_the_order_of_their_data) {
-  const TemporaryFile temporary(
+  const TemporaryDirectory temporary;
+  const std::string path = temporary.write(
+      "x.safetensors",
       with_length(R"({"__metadata__": {"format": "pt"},)"
                   R"("b": {"dtype": "F32", "shape": [2], "data_offsets": [6, 14]},)"
                   R"("a": {"dtype": "BF16", "shape": [3, 1], "data_offsets": [0, 6]}}   )",
                   std::string(14, 'x')));
-  const auto file = File::open(temporary.path(), "safetensors-unreadable");
+  const auto file = File::open(path, "safetensors-unreadable");
   const auto entries = read_safetensors_header(*file);
   CHECK_EQ(entries.size(), 2u);
   CHECK_EQ(entries[0].name, "a");
@@ -134,11 +115,12 @@ TEST(refuses_duplicate_missing_and_unknown_fields) {
 
 TEST(a_header_longer_than_the_file_or_the_limit_is_refused_unread) {
   const auto code_of = [](const std::string& content) -> std::string {
-    const TemporaryFile temporary(content);
+    const TemporaryDirectory temporary;
+    const std::string path = temporary.write("x.safetensors", content);
     try {
-      read_safetensors_header(*File::open(temporary.path(), "safetensors-unreadable"));
+      read_safetensors_header(*File::open(path, "safetensors-unreadable"));
     } catch (const Error& error) {
-      return error.where() == temporary.path() ? error.reason() : "misnamed";
+      return error.where() == path ? error.reason() : "misnamed";
     }
     return "";
   };

@@ -107,8 +107,9 @@ fuzz() {
   for target in build/fuzz/*_fuzz; do
     found=1
     printf '%s: ' "${target##*/}"
-    quietly setarch -R "$target" -max_total_time="$1" -max_len=65536 -rss_limit_mb=2048 \
-      -artifact_prefix=build/fuzz/
+    mkdir -p "build/fuzz/corpus/${target##*/}"  # what it learns; the first inputs are kept in tests/fuzz
+    quietly setarch -R "$target" "build/fuzz/corpus/${target##*/}" "tests/fuzz/${target##*/}" \
+      -max_total_time="$1" -max_len=65536 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/
     echo "nothing found in $1 s"
   done
   ((found))

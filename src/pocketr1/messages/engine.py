@@ -7,6 +7,12 @@ from pocketr1.messages.catalog import Text
 __all__ = ["TEXTS"]
 
 TEXTS: dict[str, Text] = {
+    "usage-argument": Text(
+        "The argument {where} cannot be used: {reason}.",
+        "参数 {where} 无法使用：{reason}。",
+        "Pass what pocketr1.h asks for.",
+        "请按 pocketr1.h 的要求传入参数。",
+    ),
     "model-missing": Text(
         "There is no model at {path}: nothing has that name.",
         "{path} 处没有模型：不存在这个路径。",

@@ -48,7 +48,8 @@ std::shared_ptr<const File> open_shard(const FileSource& source, const BundleLay
 
 struct Bundle::State {
   std::unique_ptr<FileSource> source;
-  std::string text;  // of bundle.json
+  std::string name;  // of bundle.json
+  std::string text;
   std::shared_ptr<const BundleLayout> layout;
   Json model_spec;
   std::vector<std::shared_ptr<const File>> shards;
@@ -75,9 +76,9 @@ std::shared_ptr<const Bundle::State> Bundle::State::open(std::unique_ptr<FileSou
   };
   WeightStore weights{layout->tensors, layout->segments,
                       make_file_provider(shards, layout->segments, std::move(options))};
-  return std::make_shared<const State>(State{std::move(source), std::move(text), layout,
-                                             layout->metadata.at("model"), std::move(shards),
-                                             std::move(weights)});
+  return std::make_shared<const State>(State{std::move(source), metadata->name(), std::move(text),
+                                             layout, layout->metadata.at("model"),
+                                             std::move(shards), std::move(weights)});
 }
 
 Bundle Bundle::open(const std::string& directory, bool mmap) {
@@ -88,6 +89,7 @@ Bundle Bundle::open(const std::vector<NamedFile>& files, bool mmap) {
   return Bundle(State::open(descriptor_source(files, kUnreadable), mmap));
 }
 
+const std::string& Bundle::name() const { return state_->name; }
 const Json& Bundle::metadata() const { return state_->layout->metadata; }
 const Json& Bundle::model_spec() const { return state_->model_spec; }
 std::string_view Bundle::metadata_text() const { return state_->text; }

@@ -33,6 +33,8 @@ class Bundle {
   static Bundle open(const std::string& directory, bool mmap = true);
   static Bundle open(const std::vector<NamedFile>& files, bool mmap = true);
 
+  // The path of bundle.json, for messages about what it says.
+  const std::string& name() const;
   // bundle.json, and its "model".
   const Json& metadata() const;
   const Json& model_spec() const;

@@ -143,6 +143,7 @@ TEST(a_bundle_gives_its_tensors_and_bytes) {
   const std::string path = write(temporary, made);
   for (const bool mmap : {true, false}) {
     const Bundle bundle = Bundle::open(path, mmap);
+    CHECK_EQ(bundle.name(), path + "/bundle.json");
     CHECK_EQ(bundle.model_spec_text(), R"({"architecture": "none"})");
     CHECK_EQ(bundle.model_spec().at("architecture").string(), "none");
     CHECK_EQ(bundle.metadata_text(), made.json);

@@ -1,16 +1,14 @@
 #include "quantize/quantize.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
-#include <functional>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #include "base/error.h"
+#include "base/float_environment.h"
 #include "base/half.h"
+#include "base/thread_pool.h"
 #include "quantize/pack.h"
 
 namespace pocketr1 {
@@ -37,25 +35,6 @@ WeightFormat same_format(SourceType type) {
       break;
   }
   return WeightFormat::f32;
-}
-
-// Runs body(index) for 0 <= index < count; indices are handed out in order. `body` does not throw.
-void parallel_for(std::size_t count, unsigned threads,
-                  const std::function<void(std::size_t)>& body) {
-  std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    for (std::size_t index = next++; index < count; index = next++) body(index);
-  };
-  std::vector<std::thread> helpers;
-  try {
-    for (std::size_t i = 1; i < std::min<std::size_t>(threads, count); ++i) {
-      helpers.emplace_back(work);
-    }
-  } catch (const std::system_error&) {
-    // Fewer threads than asked for do the same work.
-  }
-  work();
-  for (std::thread& helper : helpers) helper.join();
 }
 
 [[noreturn]] void refuse_row(const SourceRows& source, std::size_t row, RowStatus status) {
@@ -129,13 +108,16 @@ QuantizeError quantize_rows(const SourceRows& source, WeightFormat format,
   const std::size_t block_rows = format_traits.tiled() ? kTileRows : 1;
   const std::size_t blocks = (source.rows + block_rows - 1) / block_rows;
   std::vector<QuantizeBlockResult> results(blocks);
+  const auto most_threads = std::max<std::size_t>(blocks, 1);
+  ThreadPool pool(static_cast<unsigned>(std::clamp<std::size_t>(options.threads, 1, most_threads)));
   if (format_traits.tiled()) {
     const QuantizeBlock quantize = block_function(options.isa);
     const std::size_t groups = group_count(format, source.cols);
     const std::size_t block_codes =
         groups * format_traits.group_size * kTileRows * format_traits.bits / 8;
     const std::size_t row_bytes = source.cols * element_bytes(source.type);
-    parallel_for(blocks, options.threads, [&](std::size_t block) {
+    pool.run(blocks, [&](std::size_t block, unsigned) {
+      const FloatEnvironment environment;
       QuantizeBlockJob job{};
       job.rows = static_cast<const std::uint8_t*>(source.data) + block * kTileRows * row_bytes;
       job.type = source.type;
@@ -151,7 +133,8 @@ QuantizeError quantize_rows(const SourceRows& source, WeightFormat format,
     });
   } else {
     const std::size_t row_bytes = source.cols * (format_traits.bits / 8);
-    parallel_for(blocks, options.threads, [&](std::size_t row) {
+    pool.run(blocks, [&](std::size_t row, unsigned) {
+      const FloatEnvironment environment;
       results[row] = convert_row(source, row, format, part.data() + row * row_bytes);
     });
   }

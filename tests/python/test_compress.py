@@ -17,7 +17,7 @@ from compress_support import bf16, compress, files
 from pocketr1 import bundle, messages
 from pocketr1.bundle import layout
 from pocketr1.compress import DEFAULTS, Progress, Quantizer, estimate, quantizer
-from pocketr1.errors import CompressionError, PocketR1Error, UsageError
+from pocketr1.errors import BundleError, CompressionError, PocketR1Error, UsageError
 
 
 @pytest.fixture
@@ -289,3 +289,44 @@ def test_unpack_says_what_it_cannot_do(tmp_path: Path, source: Path) -> None:
     with pytest.raises(PocketR1Error) as caught:
         bundle.unpack(tmp_path / "out", "final_norm.weight")
     assert caught.value.code == "bundle-row-major"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["model"].pop("layers"),
+        lambda m: m["model"].update(hidden_size="12"),
+        lambda m: m["model"].update(hidden_size=13),
+        lambda m: m["model"]["layers"].append(m["model"]["layers"][0]),
+        lambda m: m["model"]["layers"].pop(),
+        lambda m: m["model"].update(tied_embeddings=True),
+        lambda m: m["model"].update(qk_norm=True),
+    ],
+)
+def test_a_bundle_that_is_not_its_model_is_refused(
+    tmp_path: Path, source: Path, change: Any
+) -> None:
+    compress(source, tmp_path / "out")
+    path = tmp_path / "out/bundle.json"
+    metadata = json.loads(path.read_text())
+    change(metadata)
+    path.write_text(json.dumps(metadata))
+    with pytest.raises(BundleError):
+        bundle.inspect(tmp_path / "out")
+
+
+@pytest.mark.parametrize("junk", [None, 7, "x", [], {}, [[]], {"a": 1}, True])
+@pytest.mark.parametrize("key", ["plan", "source", "created_by", "calibration", "error"])
+def test_what_only_informs_may_be_anything(
+    tmp_path: Path, source: Path, key: str, junk: object
+) -> None:
+    compress(source, tmp_path / "out")
+    path = tmp_path / "out/bundle.json"
+    metadata = json.loads(path.read_text())
+    if key == "error":
+        metadata["tensors"][0]["error"] = junk
+        metadata["tensors"][1]["error"] = {"relative_rms": junk, "max_abs": junk}
+    else:
+        metadata[key] = junk
+    path.write_text(json.dumps(metadata))
+    assert bundle.inspect(tmp_path / "out").to_dict()["tensors"][0]["name"] == "embed.weight"

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import quantize_reference as reference
@@ -16,12 +11,9 @@ from hypothesis import strategies as st
 from pocketr1 import _core
 from pocketr1.errors import CompressionError, PocketR1Error
 
-pytestmark = pytest.mark.isa
-
 TILE_FORMATS = [f"w8g{g}" for g in (32, 64, 128)] + [
     f"w4g{g}{z}" for g in (32, 64, 128) for z in ("", "z")
 ]
-HERE = Path(__file__).parent
 
 
 def to_bf16(weights: np.ndarray) -> np.ndarray:
@@ -58,6 +50,7 @@ def weight_matrices(draw: st.DrawFn) -> np.ndarray:
     return np.ascontiguousarray(w, np.float32)
 
 
+@pytest.mark.isa
 @settings(max_examples=60, deadline=None)
 @given(weights=weight_matrices(), name=st.sampled_from(TILE_FORMATS))
 def test_bytes_equal_the_numpy_reference(weights: np.ndarray, name: str) -> None:
@@ -190,35 +183,32 @@ def test_threads_do_not_change_a_bit(name: str) -> None:
         assert many[0].tobytes() == one[0].tobytes() and many[1:] == one[1:]
 
 
-DIGESTS = """
-import hashlib, sys
-import numpy as np
-from pocketr1 import _core
-rng = np.random.default_rng(17)
-weights = (rng.standard_t(4, (83, 777)) * np.exp(rng.uniform(-14, 9, (83, 1)))).astype(np.float32)
-digest = hashlib.sha256()
-for name in sys.argv[1:]:
-    part, *errors = _core.quantize_rows(weights, "f32", name, 2)
-    digest.update(part.tobytes() + np.array(errors).tobytes())
-print(digest.hexdigest())
-"""
+@pytest.mark.isa
+@pytest.mark.parametrize("name", TILE_FORMATS)
+def test_every_instruction_set_gives_the_same_bytes_and_errors(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(17)
+    scales = np.exp(rng.uniform(-14, 9, (83, 1)))
+    weights = (rng.standard_t(4, (83, 777)) * scales).astype(np.float32)
+    made = []
+    for isa in _core.isas():
+        monkeypatch.setenv("POCKETR1_ISA", isa)
+        made.append(_core.quantize_rows(weights, "f32", name, 2))
+    assert all(one[0].tobytes() == made[0][0].tobytes() for one in made)
+    assert all(one[1:] == made[0][1:] for one in made)
 
 
-def run_with_isa(isa: str, code: str) -> subprocess.CompletedProcess[str]:
-    """Run Python code with an instruction set forced."""
-    env = {**os.environ, "POCKETR1_ISA": isa, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", code, *TILE_FORMATS]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-
-
-def test_every_instruction_set_gives_the_same_bytes_and_errors() -> None:
-    runs = {isa: run_with_isa(isa, DIGESTS) for isa in ("scalar", "avx2", "avx512_vnni")}
-    assert runs["scalar"].returncode == 0, runs["scalar"].stderr
-    for isa, run in runs.items():
-        if run.returncode != 0:
-            assert "isa-unsupported" in run.stderr or "cannot run" in run.stderr, run.stderr
-            continue
-        assert run.stdout == runs["scalar"].stdout, isa
+@pytest.mark.isa
+def test_an_instruction_set_that_cannot_be_had_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weights = np.ones((16, 32), np.float32)
+    for isa in {"avx2", "avx512_vnni", "neon", "AVX2"} - set(_core.isas()):
+        monkeypatch.setenv("POCKETR1_ISA", isa)
+        with pytest.raises(PocketR1Error) as caught:
+            _core.quantize_rows(weights, "f32", "w8g32")
+        assert caught.value.code == "isa-unsupported" and "POCKETR1_ISA" in caught.value.what
 
 
 def test_the_measured_error_is_the_real_one() -> None:
@@ -260,6 +250,7 @@ def test_weights_beyond_f16_are_refused() -> None:
     assert (kept.view(np.float16) == 65504).all()
 
 
+@pytest.mark.isa
 def test_row_major_formats_keep_or_convert_the_elements() -> None:
     values = np.array([[1.0, -2.5, 6e-8, 1e-8], [0.1, 65504.0, -0.0, 3.0]], np.float32)
     part, sum_sq_error, _, max_abs = _core.quantize_rows(values, "f32", "f16")
@@ -304,6 +295,7 @@ def test_parts_and_arrays_of_a_wrong_shape_are_refused() -> None:
         _core.pack_rows(np.full((2, 32), 0x80, np.uint8), good, eight * 0, "w8g32")
 
 
+@pytest.mark.isa
 def test_the_figures_of_a_known_group() -> None:
     # Hand-checked: largest weight 7 and least -8 make scale 1 exact, so every code is the weight.
     weights = (np.arange(32) % 16 - 8).astype(np.float32)[None]

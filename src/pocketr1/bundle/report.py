@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pocketr1 import _core
+from pocketr1.arch import ModelSpec, expected_tensors
 from pocketr1.bundle.layout import TensorPlan
+from pocketr1.errors import BundleError
 
 __all__ = ["BundleReport", "TensorReport", "bits_per_weight", "inspect", "kv_bytes_per_token"]
 
@@ -74,11 +76,13 @@ def inspect(
     if verify:
         bundle.verify(progress)
     metadata = json.loads(bundle.metadata_json)
-    errors = {row["name"]: row.get("error") or {} for row in metadata["tensors"]}
+    spec = ModelSpec.from_dict(metadata["model"])
+    errors = _errors(metadata["tensors"])
     tensors = []
     for name, weight_format, shape, parts in bundle.tensors():
         plan = TensorPlan(name, weight_format, tuple(shape))
         size = sum(part[4] for part in parts)
+        relative_rms, max_abs = errors[name]
         tensors.append(
             TensorReport(
                 name=name,
@@ -86,10 +90,11 @@ def inspect(
                 shape=plan.shape,
                 bytes=size,
                 bits_per_weight=8 * size / plan.parameters,
-                relative_rms=errors[name].get("relative_rms"),
-                max_abs=errors[name].get("max_abs"),
+                relative_rms=relative_rms,
+                max_abs=max_abs,
             )
         )
+    _check_tensors(spec, tensors, Path(path) / "bundle.json")
     plans = [TensorPlan(t.name, t.format, t.shape) for t in tensors]
     sizes = [tensor.bytes for tensor in tensors]
     whole, decoder = bits_per_weight(plans, sizes)
@@ -97,9 +102,9 @@ def inspect(
     return BundleReport(
         path=str(path),
         created_by=str(metadata.get("created_by", "")),
-        model=metadata["model"],
-        plan=metadata.get("plan") or {},
-        source=tuple(metadata.get("source") or ()),
+        model=spec.to_dict(),
+        plan=_object(metadata.get("plan")),
+        source=tuple(_object(row) for row in _list(metadata.get("source"))),
         file_bytes=sum(f.stat().st_size for f in Path(path).rglob("*") if f.is_file()),
         weight_bytes=sum(sizes),
         decoder_weight_bytes=sum(s for p, s in zip(plans, sizes, strict=True) if p.in_decoder),
@@ -107,7 +112,7 @@ def inspect(
         decoder_parameters=sum(p.parameters for p in plans if p.in_decoder),
         bits_per_weight=whole,
         decoder_bits_per_weight=decoder,
-        kv_bytes_per_token=kv_bytes_per_token(metadata["model"]),
+        kv_bytes_per_token=kv_bytes_per_token(spec),
         shards=len(bundle.shards()),
         segments=len(segments),
         largest_segment=max((size for _, _, size in segments), default=0),
@@ -129,7 +134,45 @@ def bits_per_weight(plans: list[TensorPlan], sizes: list[int]) -> tuple[float, f
     return ratio(rows), ratio([row for row in rows if row[0].in_decoder])
 
 
-def kv_bytes_per_token(model: Mapping[str, Any]) -> int:
+def kv_bytes_per_token(spec: ModelSpec) -> int:
     """Return the bytes that K and V of one token take in f16, all layers together."""
-    kv_heads = sum(int(layer["kv_heads"]) for layer in model["layers"])
-    return 2 * 2 * kv_heads * int(model["head_dim"])
+    return 2 * 2 * sum(layer.kv_heads for layer in spec.layers) * spec.head_dim
+
+
+def _check_tensors(spec: ModelSpec, tensors: list[TensorReport], where: Path) -> None:
+    """Refuse a tensor that is missing, unknown or of another shape than the model asks for."""
+    wanted = expected_tensors(spec)
+    reason = ""
+    for tensor in tensors:
+        shape = wanted.pop(tensor.name, None)
+        if shape is None:
+            reason = f'the model has no tensor "{tensor.name}"'
+        elif shape != tensor.shape:
+            reason = f'tensor "{tensor.name}" has shape {tensor.shape}, not {shape}'
+        if reason:
+            break
+    if wanted and not reason:
+        reason = f'tensor "{next(iter(wanted))}" is missing'
+    if reason:
+        raise BundleError("bundle-invalid", where=str(where), reason=reason)
+
+
+def _errors(rows: list[dict[str, Any]]) -> dict[str, tuple[float | None, float | None]]:
+    """Relative RMS and largest absolute error of each tensor, where they are recorded."""
+    errors = {}
+    for row in rows:
+        error = _object(row.get("error"))
+        errors[row["name"]] = (_number(error.get("relative_rms")), _number(error.get("max_abs")))
+    return errors
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _number(value: object) -> float | None:
+    return float(value) if type(value) in (int, float) else None  # type: ignore[arg-type]

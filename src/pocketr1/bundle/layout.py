@@ -156,7 +156,8 @@ def plan_layout(tensors: Sequence[TensorPlan]) -> BundleLayout:
     cut into even slabs of rows, a segment each.
 
     Raises:
-        BundleError: ``bundle-tensor-too-wide`` where 16 rows of a tensor exceed a segment.
+        BundleError: ``bundle-tensor-too-wide`` where 16 rows of a matrix, or a
+            vector, exceed a segment.
     """
     tensors = tuple(tensors)
     slabs = list(_segments(tensors))
@@ -211,8 +212,8 @@ def _slabs(tensors: Sequence[TensorPlan], index: int) -> list[_Slab]:
     if whole.size <= SEGMENT_LIMIT:
         return [whole]
     block = slab(0, BLOCK_ROWS).size
-    if block > SEGMENT_LIMIT:
-        raise BundleError("bundle-tensor-too-wide", tensor=tensor.name, columns=tensor.cols)
+    if block > SEGMENT_LIMIT or len(tensor.shape) == 1:
+        raise BundleError("bundle-tensor-too-wide", tensor=tensor.name, shape=tensor.shape)
     blocks = -(-tensor.rows // BLOCK_ROWS)
     pieces = -(-blocks // (SEGMENT_LIMIT // block))
     starts = [blocks * piece // pieces * BLOCK_ROWS for piece in range(pieces)]

@@ -328,7 +328,15 @@ class _Work:
 
 
 def peak_rss_bytes() -> int:
-    """Return the largest resident memory this process had."""
+    """Return the largest resident memory this process had.
+
+    Linux's ``ru_maxrss`` begins with that of the process that started this one; ``VmHWM`` does not.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -129,10 +129,11 @@ TEXTS: dict[str, Text] = {
         "请检查对其所在目录的写入权限，或不使用 discard_source 重新运行，任务会从中断处继续。",
     ),
     "bundle-tensor-too-wide": Text(
-        "Tensor {tensor} has {columns} columns; 16 rows of it do not fit in a segment of 32 MB.",
-        "张量 {tensor} 有 {columns} 列，16 行无法放入一个 32 MB 的段。",
-        "Compress it to fewer bits.",
-        "请压缩到更少的位数。",
+        "Tensor {tensor} of shape {shape} is too wide: 16 rows of a matrix, or a whole vector, "
+        "must fit in a segment of 32 MB.",
+        "张量 {tensor}（形状 {shape}）过宽：矩阵的 16 行或整个向量必须能放入一个 32 MB 的段。",
+        "Compress matrices to fewer bits; a vector that long belongs to no supported model.",
+        "矩阵可压缩到更少的位数；这么长的向量不属于任何受支持的模型。",
     ),
     "bundle-no-tensor": Text(
         "The bundle has no tensor {tensor}.",

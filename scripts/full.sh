@@ -14,4 +14,4 @@ stage 'core on an emulated Haswell (AVX2)' emulated_core Haswell
 stage 'core on an emulated Nehalem (scalar)' emulated_core Nehalem
 stage 'Python on an emulated Haswell' emulated_python Haswell
 stage 'core on emulated arm64' arm64_core
-stage 'fuzzing, 20 s a target' fuzz 20
+stage 'fuzzing, 20 s each' fuzz 20

@@ -98,21 +98,20 @@ arm64_core() {
   done
 }
 
-# fuzz SECONDS: every libFuzzer target, from the inputs kept beside it.
+# fuzz SECONDS: every libFuzzer target, at once as far as there are CPUs. What they learn stays in
+# build/fuzz/corpus; the first inputs are kept in tests/fuzz.
 fuzz() {
-  local target found=0
+  local target name
   cmake_build build/fuzz -DCMAKE_C_COMPILER="$(clang '')" -DCMAKE_CXX_COMPILER="$(clang ++)" \
     -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPOCKETR1_FUZZ=ON -DPOCKETR1_BUILD_TESTS=OFF \
     -DPOCKETR1_SANITIZE=address,undefined
   for target in build/fuzz/*_fuzz; do
-    found=1
-    printf '%s: ' "${target##*/}"
-    mkdir -p "build/fuzz/corpus/${target##*/}"  # what it learns; the first inputs are kept in tests/fuzz
-    quietly setarch -R "$target" "build/fuzz/corpus/${target##*/}" "tests/fuzz/${target##*/}" \
-      -max_total_time="$1" -max_len=65536 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/
-    echo "nothing found in $1 s"
-  done
-  ((found))
+    name=${target##*/}
+    mkdir -p "build/fuzz/corpus/$name"
+    echo "setarch -R $target build/fuzz/corpus/$name tests/fuzz/$name -max_total_time=$1" \
+      "-max_len=65536 -rss_limit_mb=2048 -timeout=20 -artifact_prefix=build/fuzz/ >$logs/$name.log" \
+      "2>&1 || { tail -n 40 $logs/$name.log; exit 1; }; echo $name: \$(tail -n 1 $logs/$name.log)"
+  done | xargs -d '\n' -n 1 -P "$jobs" bash -c
 }
 
 python_soak() { .venv/bin/python -m pytest -m 'soak and not oracle'; }

@@ -115,3 +115,25 @@ fuzz() {
 }
 
 python_soak() { .venv/bin/python -m pytest -m 'soak and not oracle'; }
+
+# The header as strict C11 and as C++, and the example streaming the same tokens as Python does.
+c_header() {
+  local strict='-Wall -Wextra -Wpedantic -Werror' compiler work=build/c
+  mkdir -p "$work"
+  echo '#include <pocketr1/pocketr1.h>' >"$work/header.c"
+  for compiler in "${CC:-gcc} -std=c11 -x c" "${CXX:-g++} -std=c++20 -x c++" "$(clang '') -std=c11 -x c"; do
+    $compiler $strict -Icore/include -fsyntax-only "$work/header.c"
+  done
+  ${CC:-gcc} -std=c11 $strict -Icore/include -c examples/c/stream.c -o "$work/stream.o"
+  ${CXX:-g++} "$work/stream.o" build/test/core/libpocketr1_core.a -pthread -o "$work/stream"
+  if [[ ! -e $work/int4 ]]; then
+    quietly .venv/bin/python benchmarks/random_checkpoint.py tiny-random "$work/checkpoint"
+    .venv/bin/python -c 'import sys, pocketr1.compress as c
+c.Quantizer(sys.argv[1], output_path=sys.argv[2], bits=4, group_size=64).run()' "$work/checkpoint" "$work/int4"
+  fi
+  "$work/stream" "$work/int4" 16 1 2 3 | tee "$work/tokens"
+  .venv/bin/python -c 'import sys, pocketr1
+engine = pocketr1.load(sys.argv[1], threads=2, max_context=2048)
+for token in engine.generate([1, 2, 3], pocketr1.Sampling(seed=1), max_tokens=16):
+    print(token.id)' "$work/int4" | diff - "$work/tokens"
+}

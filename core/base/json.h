@@ -24,7 +24,7 @@ struct Node;
 
 struct JsonLimits {
   std::size_t bytes = std::size_t{64} << 20;
-  std::size_t values = std::size_t{4} << 20;  // of all kinds; each takes about 40 bytes
+  std::size_t values = std::size_t{1} << 20;  // of all kinds; each takes about 40 bytes
   unsigned depth = 64;
 };
 

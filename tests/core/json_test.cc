@@ -160,6 +160,10 @@ TEST(limits_depth_size_and_number_of_values) {
   CHECK_EQ(complaint(nested(65)), "byte 64: nested deeper than 64 levels");
   CHECK(complaint(std::string(1 << 20, '[')).starts_with("byte 64: nested deeper"));
   CHECK_EQ(complaint("[1, 2]", {.bytes = 5}), "top level: longer than 5 bytes");
+  // Small values cost more memory than text: a file of the largest size may not hold only those.
+  std::string many = "[";
+  for (int i = 0; i < (1 << 20); ++i) many += "0,";
+  CHECK(complaint(many + "0]").ends_with("more than 1048576 values"));
   CHECK_EQ(complaint("[1, 2]", {.values = 2}), "byte 4: more than 2 values");
 }
 

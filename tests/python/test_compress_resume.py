@@ -425,6 +425,7 @@ def kill_in_time(tmp_path: Path, rounds: int, discard: bool) -> int:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     rng = random.Random(1)
     kills = 0
+    longest = 0.25  # seconds a job may go on: halved by a kill that came too late
     shutil.copytree(saved, source)
     for _ in range(rounds):
         command = [sys.executable, "-c", RUN, str(source), str(out), str(discard)]
@@ -433,11 +434,13 @@ def kill_in_time(tmp_path: Path, rounds: int, discard: bool) -> int:
             while job.poll() is None and not partial_path(out).exists():
                 assert time.monotonic() < deadline
                 time.sleep(0.002)
-            time.sleep(rng.uniform(0, 0.25))
+            time.sleep(rng.uniform(0, longest))
             job.send_signal(signal.SIGKILL)
             job.wait()
         kills += not out.exists()
+        longest = min(0.25, longest * 1.1)
         if out.exists():
+            longest /= 2
             assert files(out) == want
             shutil.rmtree(out)
             shutil.rmtree(partial_path(out), ignore_errors=True)

@@ -1,7 +1,10 @@
 #include "base/thread_pool.h"
 
+#include <unistd.h>
+
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
 #include "base/float_environment.h"
@@ -29,7 +32,7 @@ inline void relax() {
 
 }  // namespace
 
-ThreadPool::ThreadPool(unsigned threads) : state_(kClosed) {
+ThreadPool::ThreadPool(unsigned threads) : state_(kClosed), process_(getpid()) {
   try {
     for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
   } catch (const std::system_error& error) {
@@ -39,14 +42,23 @@ ThreadPool::ThreadPool(unsigned threads) : state_(kClosed) {
   }
 }
 
-ThreadPool::~ThreadPool() { stop(); }
+ThreadPool::~ThreadPool() {
+  if (process_ == getpid()) {
+    stop();
+    return;
+  }
+  // A fork copies the memory but not the workers: joining them would wait forever, and so would
+  // destroying a condition that they sleep on.
+  static_cast<void>(wake_.release());
+  static_cast<void>(new std::vector<std::thread>(std::move(workers_)));
+}
 
 void ThreadPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  wake_.notify_all();
+  wake_->notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -78,7 +90,7 @@ void ThreadPool::work(unsigned thread) {
       polls = 0;
       std::unique_lock lock(mutex_);
       sleepers_.fetch_add(1);
-      wake_.wait(lock, [&] { return stopping_ || generation(state_.load()) != seen; });
+      wake_->wait(lock, [&] { return stopping_ || generation(state_.load()) != seen; });
       sleepers_.fetch_sub(1);
       continue;
     }
@@ -108,7 +120,7 @@ void ThreadPool::run_erased(std::size_t count, Erased task, void* context) {
       {
         const std::lock_guard lock(mutex_);
       }
-      wake_.notify_all();
+      wake_->notify_all();
     }
   }
   take_tasks(0);

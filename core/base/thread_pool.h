@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -18,6 +19,7 @@ class ThreadPool {
   // `threads` counts the caller of run(): 1 starts no other. Throws Error("threads") where the
   // system refuses to start them.
   explicit ThreadPool(unsigned threads);
+  // Joins the workers. In a forked child, which has none, what belongs to them is left behind.
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -58,7 +60,8 @@ class ThreadPool {
   std::atomic<bool> failed_{false};
   std::exception_ptr failure_;  // guarded by mutex_
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::unique_ptr<std::condition_variable> wake_ = std::make_unique<std::condition_variable>();
+  long process_;
 };
 
 }  // namespace pocketr1

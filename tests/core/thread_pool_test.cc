@@ -1,7 +1,14 @@
 #include "base/thread_pool.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 
 #include "check.h"
 
@@ -59,4 +66,22 @@ TEST(workers_that_slept_wake_for_the_next_job) {
     pool.run(50, [&](std::size_t, unsigned) { ++count; });
     CHECK_EQ(count.load(), 50);
   }
+}
+
+TEST(a_forked_child_can_destroy_the_pool_it_inherited) {
+  auto pool = std::make_unique<ThreadPool>(3);
+  pool->run(10, [](std::size_t, unsigned) {});
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the workers sleep
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(10);  // a child that hangs is killed, which the parent sees
+    pool.reset();
+    _exit(0);
+  }
+  int status = -1;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK_EQ(status, 0);
+  std::atomic<int> count{0};
+  pool->run(10, [&](std::size_t, unsigned) { ++count; });
+  CHECK_EQ(count.load(), 10);
 }

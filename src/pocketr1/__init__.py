@@ -1,6 +1,7 @@
 """Pocket R1: DeepSeek-R1's distilled models on a phone, offline.
 
     import pocketr1
+    pocketr1.Quantizer("r1-1.5b", output_path="r1-1.5b-int4", bits=4, group_size=64).run()
     engine = pocketr1.load("r1-1.5b-int4", threads=2)   # bundle, checkpoint directory, or "tiny"
     engine.logits(ids)                                  # float32 array (len(ids), vocab_size)
     for token in engine.generate(ids, pocketr1.Sampling(temperature=0.0), max_tokens=64): ...
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pocketr1._core import isas
     from pocketr1.chat import Chat, Delta, Reply
-    from pocketr1.engine import Engine, Generation, Sampling, Sequence, Token, load
+    from pocketr1.compress import Quantizer
+    from pocketr1.engine import Engine, Generation, Sampling, Sequence, Token, inspect, load
     from pocketr1.errors import (
         BundleError,
         CancelledError,
@@ -45,12 +47,14 @@ __all__ = [
     "EngineError",
     "Generation",
     "PocketR1Error",
+    "Quantizer",
     "Reply",
     "Sampling",
     "Sequence",
     "Token",
     "UsageError",
     "__version__",
+    "inspect",
     "isas",
     "load",
     "set_language",
@@ -61,7 +65,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "pocketr1._core": ("isas",),
     "pocketr1.chat": ("Chat", "Delta", "Reply"),
-    "pocketr1.engine": ("Engine", "Generation", "Sampling", "Sequence", "Token", "load"),
+    "pocketr1.compress": ("Quantizer",),
+    "pocketr1.engine": ("Engine", "Generation", "Sampling", "Sequence", "Token", "inspect", "load"),
     "pocketr1.errors": (
         "BundleError",
         "CancelledError",

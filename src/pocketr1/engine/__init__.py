@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pocketr1.engine.engine import LOGITS_LIMIT_BYTES, Engine
 from pocketr1.engine.generation import FINISH_REASONS, Detokenizer, Generation, Token
+from pocketr1.engine.inspection import ModelReport, TensorSummary, inspect
 from pocketr1.engine.loading import DEFAULT_MAX_CONTEXT, ModelSource, load, locate
 from pocketr1.engine.sampling import Sampling
 from pocketr1.engine.sequence import Sequence
@@ -16,11 +17,14 @@ __all__ = [
     "Detokenizer",
     "Engine",
     "Generation",
+    "ModelReport",
     "ModelSource",
     "Sampling",
     "Sequence",
     "StopMatcher",
+    "TensorSummary",
     "Token",
+    "inspect",
     "load",
     "locate",
 ]

@@ -1,0 +1,31 @@
+"""Models that several rooms' tests run on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a random Qwen2 checkpoint of 3 million weights, with a tokenizer and a template."""
+    directory = tmp_path_factory.mktemp("models") / "tiny-random"
+    script = ROOT / "benchmarks" / "random_checkpoint.py"
+    command = [sys.executable, str(script), "tiny-random", str(directory)]
+    subprocess.run(command, check=True, capture_output=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_checkpoint: Path) -> Path:
+    """Return the same model in 4 bits."""
+    from pocketr1 import Quantizer
+
+    directory = tiny_checkpoint.with_name("tiny-4-bit")
+    Quantizer(tiny_checkpoint, output_path=directory, bits=4, group_size=64).run()
+    return directory

@@ -5,20 +5,30 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from pocketr1 import __version__, messages
 from pocketr1.cli.bench import bench
+from pocketr1.cli.chat import chat
 from pocketr1.cli.commands import Command, make_app
+from pocketr1.cli.compress import compress
+from pocketr1.cli.inspect import inspect
 from pocketr1.cli.output import print_error, show
+from pocketr1.cli.run import run
 from pocketr1.errors import CancelledError, PocketR1Error, UsageError
 
 __all__ = ["COMMANDS", "build_app", "main"]
 
-COMMANDS = {"bench": bench}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "compress": compress,
+    "inspect": inspect,
+    "run": run,
+    "chat": chat,
+    "bench": bench,
+}
 
 # The base of everything the parser raises; where it lives depends on typer's version.
 _ParserError = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

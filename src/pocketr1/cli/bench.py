@@ -6,11 +6,9 @@ from typing import Annotated
 
 import typer
 
-from pocketr1 import messages
-from pocketr1.cli import layout
 from pocketr1.cli.numbers import whole
 from pocketr1.cli.options import Json, Model, Threads
-from pocketr1.cli.output import print_json, say, show
+from pocketr1.cli.output import print_json, say, show_table
 
 __all__ = ["bench"]
 
@@ -60,20 +58,18 @@ def bench(
         return f"{value.median:.2f} tok/s  ({value.min:.2f} – {value.max:.2f})"
 
     machine = report.machine
-    rows = {
-        "cli-bench-model": report.model,
-        "cli-bench-machine": f"{machine.cpu}, {machine.cpus} CPU, {machine.memory_mb} MB",
-        "cli-bench-system": machine.system,
-        "cli-bench-versions": ", ".join(f"{n} {v}" for n, v in machine.versions.items()),
-        "cli-bench-kernels": f"{report.isa}, {report.threads}, {report.kv_format}",
-        "cli-bench-prefill": f"{report.prompt_tokens}: {spread(report.prefill_tok_s)}",
-        "cli-bench-decode": f"{report.gen_tokens}: {spread(report.decode_tok_s)}",
-        "cli-bench-load": f"{report.load_s:.3f} s, {report.first_logits_s:.3f} s",
-        "cli-bench-ttft": f"{report.ttft_s:.3f} s",
-        "cli-bench-weights": f"{report.weights_mb:.1f} MB, {report.bits_per_weight:.3f} bit",
-        "cli-bench-memory": f"{report.peak_rss_mb:.1f} MB",
-    }
-    named = [(messages.text(code), value) for code, value in rows.items()]
-    left = max(layout.columns(name) for name, _ in named)
-    for name, value in named:
-        show(name + " " * (left + 2 - layout.columns(name)) + value)
+    show_table(
+        {
+            "cli-bench-model": report.model,
+            "cli-bench-machine": f"{machine.cpu}, {machine.cpus} CPU, {machine.memory_mb} MB",
+            "cli-bench-system": machine.system,
+            "cli-bench-versions": ", ".join(f"{n} {v}" for n, v in machine.versions.items()),
+            "cli-bench-kernels": f"{report.isa}, {report.threads}, {report.kv_format}",
+            "cli-bench-prefill": f"{report.prompt_tokens}: {spread(report.prefill_tok_s)}",
+            "cli-bench-decode": f"{report.gen_tokens}: {spread(report.decode_tok_s)}",
+            "cli-bench-load": f"{report.load_s:.3f} s, {report.first_logits_s:.3f} s",
+            "cli-bench-ttft": f"{report.ttft_s:.3f} s",
+            "cli-bench-weights": f"{report.weights_mb:.1f} MB, {report.bits_per_weight:.3f} bit",
+            "cli-bench-memory": f"{report.peak_rss_mb:.1f} MB",
+        }
+    )

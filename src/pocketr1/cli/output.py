@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from pocketr1 import messages
+from pocketr1.cli import layout
 from pocketr1.errors import PocketR1Error
 
-__all__ = ["dim", "is_terminal", "print_error", "print_json", "say", "show"]
+__all__ = ["dim", "is_terminal", "print_error", "print_json", "say", "show", "show_table"]
 
 
 def show(text: str = "", end: str = "\n") -> None:
     """Print a result."""
     print(text, end=end, flush=True)
+
+
+def show_table(rows: Mapping[str, str]) -> None:
+    """Print a result in two columns; the left one holds texts of the catalog."""
+    named = [(messages.text(code), value) for code, value in rows.items()]
+    left = max(layout.columns(name) for name, _ in named)
+    for name, value in named:
+        show(f"{name}{' ' * (left + 2 - layout.columns(name))}{value}")
 
 
 def say(code: str, **params: object) -> None:
@@ -46,9 +56,9 @@ def is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def dim(text: str) -> str:
-    """Return ``text`` dimmed where stdout is a terminal."""
-    return f"\x1b[2m{text}\x1b[22m" if text and is_terminal(sys.stdout) else text
+def dim(text: str, stream: TextIO) -> str:
+    """Return ``text`` dimmed where ``stream`` is a terminal."""
+    return f"\x1b[2m{text}\x1b[22m" if text and is_terminal(stream) else text
 
 
 def _plain(value: object) -> object:

@@ -124,4 +124,91 @@ TEXTS: dict[str, Text] = {
     "cli-bench-ttft": Text("time to first token", "首个词元的时间"),
     "cli-bench-weights": Text("weights", "权重"),
     "cli-bench-memory": Text("peak memory (RSS)", "内存峰值（RSS）"),
+    "verify-checkpoint": Text(
+        "{path} is a checkpoint, and a checkpoint carries no hashes to verify.",
+        "{path} 是检查点，检查点不带可供校验的哈希。",
+        "Leave --verify out, or verify the bundle made from it.",
+        "请去掉 --verify，或校验由它生成的模型包。",
+    ),
+    "cli-raw-option": Text(
+        "{option} means nothing together with --raw.",
+        "{option} 与 --raw 同用没有意义。",
+        "Leave one of the two out: --raw continues the text as it stands.",
+        "请去掉其中之一：--raw 按原文续写。",
+    ),
+    "cli-prompt-empty": Text(
+        "The prompt is empty.",
+        "提示是空的。",
+        "Write what to answer in quotes, or `-` and give it on stdin.",
+        "请在引号中写出要回答的内容，或用 `-` 并从标准输入提供。",
+    ),
+    "cli-compress-interrupted": Text(
+        "Interrupted. What is finished is kept in {path}.",
+        "已中断。已完成的部分保存在 {path}。",
+        "Run the same command again to go on where it stopped, or delete that directory.",
+        "再次运行同一条命令即可从中断处继续；也可以删除该目录。",
+    ),
+    "cli-progress-hash": Text("Reading the source", "读取源文件"),
+    "cli-progress-compress": Text("Compressing", "压缩"),
+    "cli-progress-verify": Text("Verifying", "校验"),
+    "cli-compress-source": Text("source", "源文件"),
+    "cli-compress-size": Text("size of the bundle", "模型包大小"),
+    "cli-compress-time": Text("time", "时间"),
+    "cli-compress-memory": Text("peak memory while compressing", "压缩时的内存峰值"),
+    "cli-compress-disk": Text("disk needed (free)", "所需磁盘空间（可用）"),
+    "cli-compress-run-memory": Text(
+        "weights and 4,096 tokens of context", "权重与 4096 个词元的上下文"
+    ),
+    "cli-compress-resumed": Text("segments found finished, of all", "已完成的分段 / 全部分段"),
+    "cli-kind-bundle": Text("bundle", "模型包"),
+    "cli-kind-checkpoint": Text("checkpoint", "检查点"),
+    "cli-inspect-path": Text("model", "模型"),
+    "cli-inspect-model": Text(
+        "layers x hidden, heads / K/V heads x size", "层数 x 隐藏维度，头数 / K/V 头数 x 大小"
+    ),
+    "cli-inspect-vocabulary": Text("vocabulary", "词表大小"),
+    "cli-inspect-positions": Text("positions", "最大位置数"),
+    "cli-inspect-parameters": Text("parameters (decoder)", "参数量（解码层）"),
+    "cli-inspect-parameters-whole": Text("parameters", "参数量"),
+    "cli-inspect-bits": Text("bits per weight (decoder)", "每权重位数（解码层）"),
+    "cli-inspect-formats": Text("formats (tensors)", "格式（张量数）"),
+    "cli-inspect-size": Text("size of all files", "全部文件大小"),
+    "cli-inspect-kv": Text("K/V per token, F16", "每个词元的 K/V（F16）"),
+    "cli-inspect-made": Text("made by", "生成方式"),
+    "cli-inspect-source": Text("made from", "来源"),
+    "cli-inspect-error": Text("largest relative error", "最大相对误差"),
+    "cli-inspect-verified": Text("hashes and values", "哈希与数值"),
+    "cli-verified": Text("verified, every byte", "已逐字节校验"),
+    "cli-not-verified": Text("not verified (--verify)", "未校验（--verify）"),
+    "cli-run-summary": Text(
+        "{prompt} + {completion} tokens, {speed} tok/s, first after {first} s, ended by: {reason}",
+        "{prompt} + {completion} 个词元，{speed} 词元/秒，首个 {first} 秒，结束原因：{reason}",
+    ),
+    "cli-chat-welcome": Text(
+        "{model} listens. /help shows the commands, Ctrl-C stops an answer, Ctrl-D leaves.",
+        "{model} 已就绪。/help 显示命令，Ctrl-C 停止回答，Ctrl-D 退出。",
+    ),
+    "cli-chat-help": Text(
+        "/system TEXT  begin anew with a system prompt (without TEXT: with none)\n\n"
+        "/reset  forget what was said\n\n"
+        "/quit  leave (Ctrl-D too)\n\n"
+        "Ctrl-C stops an answer. Everything else is a question.",
+        "/system 文本  以系统提示重新开始（不带文本则不用系统提示）\n\n"
+        "/reset  忘掉之前的对话\n\n"
+        "/quit  退出（也可按 Ctrl-D）\n\n"
+        "Ctrl-C 停止回答。其他内容都作为提问。",
+    ),
+    "cli-chat-reset": Text("Forgotten; begin anew.", "已忘记之前的对话，重新开始。"),
+    "cli-chat-system": Text(
+        "The conversation begins anew with this system prompt.", "已用此系统提示重新开始对话。"
+    ),
+    "cli-chat-no-system": Text(
+        "The conversation begins anew without a system prompt.", "已不用系统提示重新开始对话。"
+    ),
+    "cli-chat-unknown": Text(
+        "There is no command {command}; /help shows all.",
+        "没有命令 {command}；/help 显示全部命令。",
+    ),
+    "cli-chat-stopped": Text("Stopped.", "已停止。"),
+    "cli-chat-leave": Text("\n/quit or Ctrl-D leaves.", "\n按 Ctrl-D 或输入 /quit 退出。"),
 }

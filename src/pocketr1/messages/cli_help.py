@@ -118,11 +118,13 @@ TEXTS: dict[str, Text] = {
     "cli-run": Text(
         "Answer one prompt and leave.",
         "回答一个提示后退出。",
-        "The reasoning is dimmed, the answer follows. `-` as PROMPT reads it from stdin; a prompt "
-        "that starts with a dash goes behind `--`.\n\n"
+        "The reasoning is dimmed, the answer follows; where stdout is a file or a pipe it gets the "
+        "answer alone, and the reasoning goes to stderr. `-` as PROMPT reads it from stdin; a "
+        "prompt that starts with a dash goes behind `--`.\n\n"
         '  pocketr1 run r1-int4 "What is 12 times 7?"\n'
         "  cat question.txt | pocketr1 run r1-int4 - --json",
-        "推理过程以暗色显示，随后是回答。PROMPT 为 `-` 时从标准输入读取；以短横线开头的提示请放在 "
+        "推理过程以暗色显示，随后是回答；标准输出是文件或管道时只写入回答，推理过程写到标准错误。"
+        "PROMPT 为 `-` 时从标准输入读取；以短横线开头的提示请放在 "
         "`--` 之后。\n\n"
         '  pocketr1 run r1-int4 "12 乘以 7 等于多少？"\n'
         "  cat question.txt | pocketr1 run r1-int4 - --json",

@@ -1,0 +1,160 @@
+"""One answer: asked for with or without the chat template, streamed, and summed up."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from pocketr1.cli.output import dim, is_terminal, say
+
+if TYPE_CHECKING:
+    from pocketr1.chat import Delta, Reply
+    from pocketr1.engine import Engine, Sampling
+
+__all__ = ["Printer", "Question", "answer", "reply_document", "summarize"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """raw: continue ``text`` as it stands; ``system`` and ``max_answer_tokens`` are then unused."""
+
+    text: str
+    sampling: Sampling
+    raw: bool = False
+    system: str | None = None
+    max_tokens: int | None = None
+    max_answer_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class Printer:
+    """Shows a reply as it comes: the thought dimmed, then the answer.
+
+    On a terminal both go to stdout. Where stdout is a file or a pipe it gets the answer alone, and
+    the thought goes to stderr.
+    """
+
+    def __init__(self) -> None:
+        self._thought = sys.stdout if is_terminal(sys.stdout) else sys.stderr
+        self._kind: str | None = None
+        self._line_open = False
+
+    def __call__(self, delta: Delta) -> None:
+        """Show one piece."""
+        if self._kind == "reasoning" and delta.kind == "answer":
+            print("\n", file=self._thought, flush=True)
+        self._kind = delta.kind
+        stream = self._thought if delta.kind == "reasoning" else sys.stdout
+        text = dim(delta.text, stream) if delta.kind == "reasoning" else delta.text
+        print(text, end="", file=stream, flush=True)
+        self._line_open = not delta.text.endswith("\n")
+
+    def finish(self) -> None:
+        """End the last line."""
+        if self._line_open:
+            stream = self._thought if self._kind == "reasoning" else sys.stdout
+            print(file=stream, flush=True)
+
+
+def answer(
+    engine: Engine, question: Question, on_delta: Callable[[Delta], None] | None
+) -> dict[str, Any]:
+    """Answer ``question`` and return the document of ``run --json``, without what loading took."""
+    if question.raw:
+        return _continue(engine, question, on_delta)
+    from pocketr1.chat import Chat
+
+    with Chat(engine, question.system, question.sampling) as chat:
+        reply = chat.send(
+            question.text,
+            max_tokens=question.max_tokens,
+            max_answer_tokens=question.max_answer_tokens,
+            stop=question.stop,
+            on_delta=on_delta,
+        )
+    return reply_document(reply)
+
+
+def reply_document(reply: Reply) -> dict[str, Any]:
+    """Return what ``run --json`` says of a reply."""
+    timings = reply.timings
+    return {
+        "text": reply.text,
+        "reasoning": reply.reasoning,
+        "answer": reply.answer,
+        "token_ids": list(reply.token_ids),
+        "prompt_tokens": reply.prompt_tokens,
+        "completion_tokens": reply.completion_tokens,
+        "finish_reason": reply.finish_reason,
+        "timings": {
+            "tokenizer_s": timings.tokenizer,
+            "prompt_s": timings.prompt,
+            "prefill_s": timings.prefill,
+            "decode_s": timings.decode,
+            "ttft_s": timings.first_token,
+        },
+    }
+
+
+def _continue(
+    engine: Engine, question: Question, on_delta: Callable[[Delta], None] | None
+) -> dict[str, Any]:
+    from pocketr1.chat import Delta, IncrementalDetokenizer, load_tokenizer
+
+    began = perf_counter()
+    tokenizer = load_tokenizer(engine.path)
+    tokenizer_s = perf_counter() - began
+    ids = tokenizer.encode_prompt(question.text)
+    prompt_s = perf_counter() - began - tokenizer_s
+    generation = engine.generate(
+        ids,
+        question.sampling,
+        max_tokens=question.max_tokens,
+        stop=question.stop,
+        detokenizer=IncrementalDetokenizer(tokenizer),
+    )
+    pieces: list[str] = []
+
+    def show_piece(text: str) -> None:
+        pieces.append(text)
+        if text and on_delta is not None:
+            on_delta(Delta("answer", text))
+
+    for token in generation:
+        show_piece(token.text)
+    show_piece(generation.tail)
+    text = "".join(pieces)
+    return {
+        "text": text,
+        "reasoning": "",
+        "answer": text,
+        "token_ids": list(generation.token_ids),
+        "prompt_tokens": generation.prompt_tokens,
+        "completion_tokens": len(generation.token_ids),
+        "finish_reason": generation.finish_reason,
+        "timings": {
+            "tokenizer_s": tokenizer_s,
+            "prompt_s": prompt_s,
+            "prefill_s": generation.prefill_seconds,
+            "decode_s": generation.decode_seconds,
+            "ttft_s": prompt_s + generation.prefill_seconds,
+        },
+    }
+
+
+def summarize(document: dict[str, Any]) -> None:
+    """Say on stderr how it went."""
+    decoded = document["completion_tokens"] - 1
+    seconds = document["timings"]["decode_s"]
+    speed = f"{decoded / seconds:.1f}" if decoded > 0 and seconds > 0 else "–"
+    say(
+        "cli-run-summary",
+        prompt=document["prompt_tokens"],
+        completion=document["completion_tokens"],
+        speed=speed,
+        first=f"{document['timings']['ttft_s']:.2f}",
+        reason=document["finish_reason"],
+    )

@@ -1,0 +1,170 @@
+"""``pocketr1 chat``: talk with a model."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketr1 import messages
+from pocketr1.cli import layout
+from pocketr1.cli.answer import Printer, reply_document, summarize
+from pocketr1.cli.interrupt import cancel_on_interrupt
+from pocketr1.cli.options import MaxContext, Model, Threads
+from pocketr1.cli.output import is_terminal, print_error, say
+from pocketr1.cli.sampling import (
+    MaxAnswerTokens,
+    MaxTokens,
+    MinP,
+    RepetitionPenalty,
+    Seed,
+    System,
+    Temperature,
+    TopK,
+    TopP,
+    make_sampling,
+)
+from pocketr1.errors import ChatError, ContextFullError
+
+if TYPE_CHECKING:
+    from pocketr1.chat import Chat
+    from pocketr1.engine import Engine, Sampling
+
+__all__ = ["chat"]
+
+_HISTORY_LINES = 1000
+
+
+def chat(
+    model: Model,
+    max_tokens: MaxTokens = None,
+    max_answer_tokens: MaxAnswerTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
+    min_p: MinP = None,
+    repetition_penalty: RepetitionPenalty = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    max_context: MaxContext = None,
+    system: System = None,
+) -> None:
+    """Read questions until there are no more."""
+    sampling = make_sampling(
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        seed=seed,
+    )
+    from pocketr1.engine import load
+
+    with load(model, threads=threads, max_context=max_context) as engine:
+        talk = _Talk(engine, sampling, system, max_tokens, max_answer_tokens)
+        if is_terminal(sys.stdin):
+            _keep_history()
+            say("cli-chat-welcome", model=engine.path.name)
+        while (line := _read_line()) is not None and talk.take(line):
+            pass
+
+
+class _Talk:
+    """The conversation, and what each line typed does to it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sampling: Sampling,
+        system: str | None,
+        max_tokens: int | None,
+        max_answer_tokens: int | None,
+    ) -> None:
+        self._engine = engine
+        self._sampling = sampling
+        self._max_tokens = max_tokens
+        self._max_answer_tokens = max_answer_tokens
+        self._chat = self._new_chat(system)
+
+    def take(self, line: str) -> bool:
+        """Act on one line; return False when it says to leave."""
+        command, _, rest = line.strip().partition(" ")
+        if not command:
+            return True
+        if not command.startswith("/"):
+            self._answer(line)
+        elif command == "/quit":
+            return False
+        elif command == "/help":
+            for text in layout.paragraphs(messages.text("cli-chat-help"), layout.width()):
+                print(text, file=sys.stderr)
+        elif command == "/reset":
+            self._chat.clear()
+            say("cli-chat-reset")
+        elif command == "/system":
+            self._chat.close()
+            self._chat = self._new_chat(rest.strip() or None)
+            say("cli-chat-system" if rest.strip() else "cli-chat-no-system")
+        else:
+            say("cli-chat-unknown", command=command)
+        return True
+
+    def _new_chat(self, system: str | None) -> Chat:
+        from pocketr1.chat import Chat
+
+        return Chat(self._engine, system, self._sampling)
+
+    def _answer(self, line: str) -> None:
+        printer = Printer()
+        try:
+            with cancel_on_interrupt(self._engine):
+                reply = self._chat.send(
+                    line,
+                    max_tokens=self._max_tokens,
+                    max_answer_tokens=self._max_answer_tokens,
+                    on_delta=printer,
+                )
+        except (ContextFullError, ChatError) as error:
+            # The conversation is as it was before; the user may /reset or ask something else.
+            print_error(error, as_json=False)
+            return
+        finally:
+            printer.finish()
+        if reply.finish_reason == "cancelled":
+            say("cli-chat-stopped")
+        summarize(reply_document(reply))
+
+
+def _read_line() -> str | None:
+    """Return the next line, or ``None`` at the end. Ctrl-C while typing drops the line."""
+    while True:
+        try:
+            if is_terminal(sys.stdin):
+                return input("> ")
+            return next(sys.stdin, None)
+        except EOFError:
+            print(file=sys.stderr)
+            return None
+        except KeyboardInterrupt:
+            say("cli-chat-leave")
+
+
+def _keep_history() -> None:
+    """Load the line history and keep it up, in a file nobody else may read."""
+    try:
+        import readline
+    except ImportError:  # not on every system
+        return
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    path = Path(home) / "pocketr1" / "chat_history"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        readline.read_history_file(path)
+    except OSError:
+        return  # without a place to write, the history lasts as long as the chat
+    readline.set_history_length(_HISTORY_LINES)
+    atexit.register(readline.write_history_file, path)

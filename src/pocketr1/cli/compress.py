@@ -1,0 +1,136 @@
+"""``pocketr1 compress``: a checkpoint becomes a bundle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pocketr1.cli.numbers import whole
+from pocketr1.cli.options import Json, Threads
+from pocketr1.cli.output import print_json, show_table
+from pocketr1.cli.progress import progress_bar
+from pocketr1.errors import CancelledError
+
+if TYPE_CHECKING:
+    from pocketr1.compress import CompressionReport, Estimate, Progress
+
+__all__ = ["compress"]
+
+
+def compress(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="cli-argument-source")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="cli-option-output")],
+    bits: Annotated[
+        int,
+        typer.Option(
+            metavar="{16,8,4}", parser=whole("--bits"), show_default="8", help="cli-option-bits"
+        ),
+    ] = 8,
+    group_size: Annotated[
+        int,
+        typer.Option(
+            metavar="{32,64,128}",
+            parser=whole("--group-size"),
+            show_default="128",
+            help="cli-option-group-size",
+        ),
+    ] = 128,
+    asymmetric: Annotated[bool, typer.Option("--asymmetric", help="cli-option-asymmetric")] = False,
+    embedding_bits: Annotated[
+        int | None,
+        typer.Option(
+            metavar="{16,8,4}", parser=whole("--embedding-bits"), help="cli-option-embedding-bits"
+        ),
+    ] = None,
+    head_bits: Annotated[
+        int | None,
+        typer.Option(metavar="{16,8,4}", parser=whole("--head-bits"), help="cli-option-head-bits"),
+    ] = None,
+    threads: Threads = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="cli-option-dry-run")] = False,
+    discard_source: Annotated[
+        bool, typer.Option("--discard-source", help="cli-option-discard-source")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="cli-option-overwrite")] = False,
+    calibration_data: Annotated[
+        str | None, typer.Option(metavar="FILE", help="cli-option-calibration-data")
+    ] = None,
+    calibration_samples: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=whole("--calibration-samples"),
+            help="cli-option-calibration-samples",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compress, or estimate, then print a table or the report."""
+    from pocketr1.bundle import partial_path
+    from pocketr1.compress import Quantizer
+
+    with progress_bar() as bar:
+
+        def advance(progress: Progress) -> None:
+            bar("cli-progress-" + progress.stage, progress.done, progress.total, progress.tensor)
+
+        quantizer = Quantizer(
+            source,
+            output_path=output,
+            bits=bits,
+            group_size=group_size,
+            symmetric=not asymmetric,
+            embedding_bits=embedding_bits,
+            head_bits=head_bits,
+            threads=threads,
+            calibration_data=calibration_data,
+            calibration_samples=calibration_samples,
+            discard_source=discard_source,
+            overwrite=overwrite,
+            progress=advance,
+        )
+        if dry_run:
+            result: Estimate | CompressionReport = quantizer.estimate()
+        else:
+            try:
+                result = quantizer.run()
+            except KeyboardInterrupt:
+                partial = partial_path(quantizer.output_path)
+                raise CancelledError("cli-compress-interrupted", path=partial) from None
+    if json:
+        print_json(result.to_dict())
+    else:
+        show_table(_rows(result))
+
+
+def _rows(result: Estimate | CompressionReport) -> dict[str, str]:
+    from pocketr1.compress import Estimate
+
+    if isinstance(result, Estimate):
+        disk = f"{result.disk_needed_bytes / 1e6:.1f} MB ({result.disk_free_bytes / 1e6:.0f} MB)"
+        run = f"{result.run_memory_bytes / 1e6:.1f} MB"
+        return {
+            "cli-compress-source": f"{result.source_bytes / 1e6:.1f} MB",
+            "cli-compress-size": f"{result.output_bytes / 1e6:.1f} MB",
+            "cli-inspect-parameters-whole": f"{result.parameters / 1e6:.1f} M",
+            "cli-inspect-bits": f"{result.bits_per_weight:.3f} "
+            f"({result.decoder_bits_per_weight:.3f})",
+            "cli-compress-time": f"{result.seconds:.1f} s",
+            "cli-compress-memory": f"{result.peak_memory_bytes / 1e6:.1f} MB",
+            "cli-compress-disk": disk,
+            "cli-compress-run-memory": run,
+        }
+    bundle = result.bundle
+    worst = max(bundle.tensors, key=lambda tensor: tensor.relative_rms or 0.0)
+    return {
+        "cli-inspect-path": bundle.path,
+        "cli-compress-size": f"{bundle.file_bytes / 1e6:.1f} MB",
+        "cli-inspect-parameters": f"{bundle.parameters / 1e6:.1f} M "
+        f"({bundle.decoder_parameters / 1e6:.1f} M)",
+        "cli-inspect-bits": f"{bundle.bits_per_weight:.3f} ({bundle.decoder_bits_per_weight:.3f})",
+        "cli-inspect-error": f"{worst.relative_rms or 0.0:.5f} ({worst.name})",
+        "cli-compress-time": f"{result.seconds:.1f} s",
+        "cli-compress-memory": f"{result.peak_rss_bytes / 1e6:.1f} MB",
+        "cli-compress-resumed": f"{result.resumed_segments} / {bundle.segments}",
+    }

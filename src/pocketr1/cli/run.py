@@ -1,0 +1,87 @@
+"""``pocketr1 run``: answer one prompt and leave."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+from typing import Annotated
+
+import typer
+
+from pocketr1.cli.answer import Printer, Question, answer, summarize
+from pocketr1.cli.interrupt import cancel_on_interrupt
+from pocketr1.cli.options import Json, MaxContext, Model, Threads
+from pocketr1.cli.output import print_json
+from pocketr1.cli.sampling import (
+    MaxAnswerTokens,
+    MaxTokens,
+    MinP,
+    RepetitionPenalty,
+    Seed,
+    Stop,
+    System,
+    Temperature,
+    TopK,
+    TopP,
+    make_sampling,
+)
+from pocketr1.errors import UsageError
+
+__all__ = ["run"]
+
+
+def run(
+    model: Model,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="cli-argument-prompt")],
+    raw: Annotated[bool, typer.Option("--raw", help="cli-option-raw")] = False,
+    max_tokens: MaxTokens = None,
+    max_answer_tokens: MaxAnswerTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
+    min_p: MinP = None,
+    repetition_penalty: RepetitionPenalty = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    max_context: MaxContext = None,
+    system: System = None,
+    stop: Stop = None,
+    json: Json = False,
+) -> None:
+    """Answer, streaming or as one document."""
+    sampling = make_sampling(
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        seed=seed,
+    )
+    if raw:
+        for option, value in (("--system", system), ("--max-answer-tokens", max_answer_tokens)):
+            if value is not None:
+                raise UsageError("cli-raw-option", option=option)
+    text = sys.stdin.read() if prompt == "-" else prompt
+    if not text.strip():
+        raise UsageError("cli-prompt-empty")
+    question = Question(
+        text, sampling, raw, system, max_tokens, max_answer_tokens, tuple(stop or ())
+    )
+    from pocketr1.engine import load
+
+    began = perf_counter()
+    with load(model, threads=threads, max_context=max_context) as engine:
+        load_s = perf_counter() - began
+        printer = None if json else Printer()
+        with cancel_on_interrupt(engine):
+            document = answer(engine, question, printer)
+    timings = {"load_s": load_s, **document["timings"]}
+    document["timings"] = {name: round(seconds, 6) for name, seconds in timings.items()}
+    document["seed"] = sampling.seed
+    if printer is None:
+        print_json(document)
+    else:
+        printer.finish()
+        summarize(document)
+    if document["finish_reason"] == "cancelled":
+        raise typer.Exit(1)

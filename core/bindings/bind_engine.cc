@@ -45,8 +45,7 @@ struct PyModel {
 PyModel open_bundle(const std::string& path, bool mmap) {
   const nb::gil_scoped_release release;
   const Bundle bundle = Bundle::open(path, mmap);
-  return {std::make_shared<Model>(parse_model_spec(bundle.model_spec()), bundle.weights()),
-          std::string(bundle.model_spec_text())};
+  return {open_model(bundle), std::string(bundle.model_spec_text())};
 }
 
 PyModel open_checkpoint_model(const std::string& spec_json, const std::vector<std::string>& files,

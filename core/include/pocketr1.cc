@@ -69,8 +69,7 @@ std::size_t length_of(const char* what, std::int64_t value) {
 }
 
 pocketr1_model* make_model(const pocketr1::Bundle& bundle) {
-  return new pocketr1_model{std::make_shared<pocketr1::Model>(
-      pocketr1::parse_model_spec(bundle.model_spec()), bundle.weights())};
+  return new pocketr1_model{pocketr1::open_model(bundle)};
 }
 
 }  // namespace

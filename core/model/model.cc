@@ -26,4 +26,13 @@ void Model::set_low_rank(const std::string& tensor, std::shared_ptr<const LowRan
   layer.set_low_rank(std::move(addend));
 }
 
+std::shared_ptr<Model> open_model(const Bundle& bundle) {
+  try {
+    return std::make_shared<Model>(parse_model_spec(bundle.model_spec()), bundle.weights());
+  } catch (const Error& error) {
+    if (error.code() != "json-invalid" && error.code() != "bundle-invalid") throw;
+    throw Error("bundle-invalid", bundle.name(), error.what());
+  }
+}
+
 }  // namespace pocketr1

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "bundle/weight_store.h"
+#include "bundle/bundle.h"
 #include "model/spec.h"
 #include "model/weights.h"
 
@@ -31,5 +31,8 @@ class Model {
   ModelSpec spec_;
   Weights weights_;
 };
+
+// The model of a bundle. Throws as Weights and parse_model_spec do, naming bundle.json.
+std::shared_ptr<Model> open_model(const Bundle& bundle);
 
 }  // namespace pocketr1

@@ -129,12 +129,16 @@ class _Talk:
         except (ContextFullError, ChatError) as error:
             # The conversation is as it was before; the user may /reset or ask something else.
             print_error(error, as_json=False)
+            if isinstance(error, ContextFullError):
+                say("cli-chat-full")
             return
         finally:
             printer.finish()
         if reply.finish_reason == "cancelled":
             say("cli-chat-stopped")
         summarize(reply_document(reply))
+        if reply.finish_reason == "context":
+            say("cli-chat-full")
 
 
 def _read_line() -> str | None:

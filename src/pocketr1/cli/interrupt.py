@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["cancel_on_interrupt"]
 
+_SECONDS_BETWEEN_CANCELS = 0.05
+
 
 @contextmanager
 def cancel_on_interrupt(engine: Engine) -> Iterator[None]:
@@ -21,18 +23,21 @@ def cancel_on_interrupt(engine: Engine) -> Iterator[None]:
 
     Python runs its signal handlers only between two bytecodes of the main thread, which may be
     seconds away while a long prompt is computed. The byte that ``set_wakeup_fd`` has written at
-    once wakes a thread, and that one cancels. Main thread only; elsewhere nothing is changed.
+    once wakes a thread, and that one cancels, again and again until the block is left: work that
+    begins only now must not escape. Main thread only; elsewhere nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
+    left = threading.Event()
 
     def watch() -> None:
         while number := os.read(reader, 1):
-            if number[0] == signal.SIGINT:
+            while number[0] == signal.SIGINT and not left.is_set():
                 engine.cancel()
+                left.wait(_SECONDS_BETWEEN_CANCELS)
 
     watcher = threading.Thread(target=watch, name="pocketr1-interrupt", daemon=True)
     handler = signal.signal(signal.SIGINT, lambda *_: None)
@@ -43,6 +48,7 @@ def cancel_on_interrupt(engine: Engine) -> Iterator[None]:
     finally:
         signal.set_wakeup_fd(wakeup)
         signal.signal(signal.SIGINT, handler)
+        left.set()
         os.close(writer)
         watcher.join()
         os.close(reader)

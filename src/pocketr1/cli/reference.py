@@ -13,6 +13,38 @@ from pocketr1.cli.commands import parameter_rows, usage
 __all__ = ["reference"]
 
 
+_FOR_PROGRAMS = """\
+## For programs
+
+With `--json` stdout holds one JSON document and nothing else; progress and remarks stay on stderr.
+A failure is a document too, with exit code 1 or 2:
+`{"error": {"code", "what", "mend", "params"}}`. `code` is stable, `what` and `mend` are in the
+user's language.
+
+`run`: `text` all that was written, `reasoning`, `answer`, `token_ids` (without the end-of-text
+token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `timings` in seconds (`load_s`,
+`tokenizer_s`, `prompt_s` template and encoding, `prefill_s`, `decode_s`, `ttft_s` from the question
+to the first token), `seed`.
+
+`finish_reason`: `stop` the model ended or a stop string came; `length` a limit of tokens was
+reached; `context` the context is full; `cancelled` Ctrl-C (exit code 1).
+
+`bench`: `prefill_tok_s` and `decode_tok_s` (each `median`, `min`, `max`), `load_s`,
+`first_logits_s` (loading and the first logits of one token), `ttft_s` (from the ids of the prompt
+to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`, `isa`, `threads`,
+`kv_format`, `prompt_tokens`, `gen_tokens`, `repeat`, `machine`, `model`.
+
+`inspect`: `kind` (`bundle` or `checkpoint`), `path`, `model` as in bundle.json, `file_bytes`,
+`weight_bytes`, `parameters`, `decoder_parameters`, `bits_per_weight`, `decoder_bits_per_weight`,
+`kv_bytes_per_token`, `created_by`, `plan`, `source`, `verified`; with `--tensors` also `tensors`.
+
+`compress`: `bundle` (the report on what was made), `seconds`, `resumed_segments`,
+`peak_rss_bytes`; with `--dry-run` the estimate: `source_bytes`, `parameters`, `output_bytes`,
+`weight_bytes`, `bits_per_weight`, `decoder_bits_per_weight`, `seconds`, `peak_memory_bytes`,
+`disk_needed_bytes`, `disk_free_bytes`, `run_memory_bytes`, `kv_bytes_per_token`.
+"""
+
+
 def reference() -> str:
     """Return the page, in English."""
     messages.set_language("en")
@@ -29,7 +61,7 @@ def reference() -> str:
         for name, command in group.commands.items():
             inner = command.make_context(name, [], parent=context, resilient_parsing=True)
             lines += ["", f"## pocketr1 {name}", "", *_section(command, inner)]
-        return "\n".join(lines) + "\n"
+        return "\n".join([*lines, "", _FOR_PROGRAMS])
     finally:
         messages.set_language(None)
 

@@ -209,6 +209,10 @@ TEXTS: dict[str, Text] = {
         "There is no command {command}; /help shows all.",
         "没有命令 {command}；/help 显示全部命令。",
     ),
+    "cli-chat-full": Text(
+        "The conversation fills the context; /reset begins anew.",
+        "对话已占满上下文；输入 /reset 重新开始。",
+    ),
     "cli-chat-stopped": Text("Stopped.", "已停止。"),
     "cli-chat-leave": Text("\n/quit or Ctrl-D leaves.", "\n按 Ctrl-D 或输入 /quit 退出。"),
 }

@@ -202,6 +202,13 @@ def test_the_reference_page_is_what_the_commands_say() -> None:
     )
 
 
+def test_every_text_of_a_parameter_is_used() -> None:
+    page = reference()
+    for code, text in messages.cli_help.TEXTS.items():
+        if code.startswith(("cli-option-", "cli-argument-")):
+            assert text.what_en in page, code
+
+
 @pytest.mark.parametrize("room", [30, 60, 100])
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_wrapped_text_keeps_every_word_and_the_room(room: int, language: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,12 @@ from pocketr1.compress import DEFAULTS
 @pytest.fixture(autouse=True)
 def english(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
+
+
+def documented(command: str) -> set[str]:
+    """Return the keys that the reference page names for a command's document."""
+    section = reference().split("## For programs")[1].split(f"\n`{command}`:")[1].split("\n\n")[0]
+    return set(re.findall(r"`(\w+)`", section))
 
 
 def document(capsys: pytest.CaptureFixture[str], *line: object, code: int = 0) -> Any:
@@ -64,6 +71,7 @@ def test_compress_makes_a_bundle_and_reports(
     assert report["bundle"]["plan"]["bits"] == 4
     assert report["bundle"]["plan"]["group_size"] == DEFAULTS.group_size
     assert report["seconds"] > 0
+    assert set(report) <= documented("compress")
     assert main(["compress", str(tiny_checkpoint), "-o", str(out), "--bits", "4"]) == 1
     assert "error[compress-output-exists]" in capsys.readouterr().err
     line = ["compress", str(tiny_checkpoint), "-o", str(out), "--overwrite", "--asymmetric"]
@@ -80,6 +88,7 @@ def test_a_dry_run_writes_nothing(
     estimate = document(capsys, "compress", tiny_checkpoint, "-o", out, "--dry-run")
     assert estimate["output_bytes"] > 0
     assert estimate["bits_per_weight"] > 8
+    assert set(estimate) <= documented("compress")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -149,6 +158,7 @@ def test_inspect_shows_bundle_and_checkpoint(
     assert tree["kind"] == "bundle"
     assert tree["verified"]
     assert "tensors" not in tree
+    assert documented("inspect") == set(tree) | {"tensors", "bundle", "checkpoint"}
     rows = document(capsys, "inspect", tiny_checkpoint, "--tensors")["tensors"]
     assert {"embed.weight", "layers.0.q.weight", "head.weight"} <= {row["name"] for row in rows}
     assert main(["inspect", str(tiny_bundle), "--tensors"]) == 0
@@ -192,6 +202,7 @@ def test_run_gives_the_document_that_is_promised(
     line = ["run", tiny_bundle, "What is 12 * 7?", "--max-tokens", 9, *["--raw"] * raw]
     tree = document(capsys, *line, "--seed", 3)
     assert set(tree) == RUN_KEYS
+    assert documented("run") == RUN_KEYS | set(tree["timings"])
     assert tree["seed"] == 3
     assert tree["completion_tokens"] == len(tree["token_ids"]) <= 9
     assert tree["prompt_tokens"] >= 10
@@ -323,6 +334,7 @@ def test_bench_gives_the_figures_that_are_promised(
     assert main([*line, "--threads", "1", "--repeat", "2", "--json"]) == 0
     tree = json.loads(capfd.readouterr().out)
     assert set(tree) >= BENCH_KEYS
+    assert documented("bench") == set(tree) | set(tree["decode_tok_s"])
     for name in ("prefill_tok_s", "decode_tok_s"):
         assert set(tree[name]) == {"median", "min", "max"}
         assert 0 < tree[name]["min"] <= tree[name]["median"] <= tree[name]["max"]

@@ -1,0 +1,171 @@
+"""``pocketr1 chat`` in a pipe, and in a terminal of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import stat
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+DIM = "\x1b[2m"
+
+
+class Terminal:
+    """A program in a pseudo-terminal of 40 columns, as on a phone."""
+
+    def __init__(self, line: list[str], environment: dict[str, str]) -> None:
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 40, 0, 0))
+        self._process = subprocess.Popen(
+            line,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment},
+            start_new_session=True,
+            # Ctrl-C reaches the foreground of a controlling terminal only.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+        self._master = master
+        self.seen = ""
+        self._place = 0
+
+    def wait_for(self, text: str, seconds: float = 30) -> str:
+        """Return what comes up to ``text``, from where the last wait ended."""
+        until = time.monotonic() + seconds
+        while (found := self.seen.find(text, self._place)) < 0:
+            left = until - time.monotonic()
+            assert left > 0, f"no {text!r} in {self.seen[self._place :]!r}"
+            if select.select([self._master], [], [], left)[0]:
+                try:
+                    data = os.read(self._master, 4096)
+                except OSError:  # Linux: the program has left
+                    data = b""
+                assert data, f"it ended without {text!r}: {self.seen[self._place :]!r}"
+                self.seen += data.decode("utf-8", "replace")
+        before, self._place = self.seen[self._place : found], found + len(text)
+        return before
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def leave(self) -> int:
+        code = self._process.wait(timeout=30)
+        os.close(self._master)
+        return code
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture
+def terminal(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[Terminal]:
+    # Greedy, the model never ends by itself; scalar kernels leave time to press a key.
+    line = [sys.executable, "-m", "pocketr1", "chat", str(tiny_checkpoint)]
+    environment = {"XDG_STATE_HOME": str(tmp_path), "POCKETR1_ISA": "scalar"}
+    program = Terminal([*line, "--temperature", "0", "--threads", "1"], environment)
+    yield program
+    program.kill()
+
+
+def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.wait_for("/help")
+    terminal.wait_for("> ")
+    terminal.type("Hello\n")
+    terminal.wait_for(DIM)
+    terminal.type("\x03")
+    terminal.wait_for("Stopped.")
+    summary = terminal.wait_for("cancelled")
+    assert "tok/s" in summary
+    terminal.wait_for("> ")
+    terminal.type("Again\n")
+    terminal.wait_for(DIM)
+    terminal.type("\x03")
+    terminal.wait_for("Stopped.")
+    terminal.wait_for("> ")
+    terminal.type("/quit\n")
+    assert terminal.leave() == 0
+    assert "Traceback" not in terminal.seen
+    history = tmp_path / "pocketr1" / "chat_history"
+    assert stat.S_IMODE(history.stat().st_mode) == 0o600
+    assert {"Hello", "Again", "/quit"} <= set(history.read_text().splitlines())
+
+
+def test_at_the_prompt_ctrl_c_drops_the_line_and_ctrl_d_leaves(terminal: Terminal) -> None:
+    terminal.wait_for("> ")
+    terminal.type("half a quest")
+    terminal.wait_for("quest")
+    terminal.type("\x03")
+    terminal.wait_for("Ctrl-D leaves")
+    terminal.wait_for("> ")
+    terminal.type("\x04")
+    assert terminal.leave() == 0
+    assert "tok/s" not in terminal.seen
+    assert "Traceback" not in terminal.seen
+
+
+def test_the_commands_of_the_chat_fit_a_phone(terminal: Terminal) -> None:
+    terminal.wait_for("> ")
+    terminal.type("/help\n")
+    shown = terminal.wait_for("> ")
+    assert "/system" in shown and "/reset" in shown and "/quit" in shown
+    assert all(len(line) <= 40 for line in shown.replace("\r", "").split("\n"))
+    terminal.type("/nonsense\n")
+    terminal.wait_for("/nonsense; /help")
+
+
+def in_a_pipe(model: Path, lines: str, *options: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "pocketr1", "chat", str(model), "--temperature", "0", *options]
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    return subprocess.run(
+        line, input=lines, capture_output=True, text=True, env=environment, check=False
+    )
+
+
+def test_in_a_pipe_it_answers_line_by_line(tiny_bundle: Path) -> None:
+    run = in_a_pipe(tiny_bundle, "Hello\n\nAnd now?\n/quit\nnever asked\n", "--max-tokens", "5")
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count("tok/s") == 2
+    assert "\x1b" not in run.stdout + run.stderr
+
+
+def test_a_system_prompt_and_a_reset_begin_anew(tiny_bundle: Path) -> None:
+    limit = ("--max-tokens", "4")
+    run = in_a_pipe(tiny_bundle, "A\nA\n/reset\nA\n/system Be brief.\nA\n/system\nA\n", *limit)
+    assert run.returncode == 0, run.stderr
+    prompts = [line.split(" + ")[0] for line in run.stderr.splitlines() if "tok/s" in line]
+    first, second, anew, with_system, without = map(int, prompts)
+    assert second > first
+    assert anew == first == without
+    assert with_system > first
+    told = in_a_pipe(tiny_bundle, "A\n", *limit, "--system", "Be brief.")
+    assert f"{with_system} + " in told.stderr
+
+
+def test_a_full_conversation_is_told_and_a_reset_helps(tiny_bundle: Path) -> None:
+    long = "word " * 20
+    run = in_a_pipe(
+        tiny_bundle,
+        f"{long}\n{long * 3}\n/reset\nA\n",
+        "--max-context",
+        "128",
+        "--max-tokens",
+        "4",
+    )
+    assert run.returncode == 0, run.stderr
+    assert "error[context-too-long]" in run.stderr
+    assert run.stderr.count("/reset begins anew") == 1
+    assert "Traceback" not in run.stderr

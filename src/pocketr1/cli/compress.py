@@ -96,8 +96,10 @@ def compress(
             try:
                 result = quantizer.run()
             except KeyboardInterrupt:
+                whole_already = (quantizer.output_path / "bundle.json").is_file() and not overwrite
                 partial = partial_path(quantizer.output_path)
-                raise CancelledError("cli-compress-interrupted", path=partial) from None
+                code = "cli-compress-interrupted" + ("-whole" if whole_already else "")
+                raise CancelledError(code, path=quantizer.output_path, partial=partial) from None
     if json:
         print_json(result.to_dict())
     else:

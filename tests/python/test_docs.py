@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from pocketr1 import messages
+
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -69,3 +71,11 @@ def test_code_blocks_run(page: Path, checkpoint: Path, tmp_path: Path) -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["docs/guide/troubleshooting.md", "docs/zh/troubleshooting.md"])
+def test_error_codes_on_the_page_exist(page: str) -> None:
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    codes = {code for row in rows for code in re.findall(r"`([a-z-]+)`", row)}
+    assert len(codes) > 15
+    assert codes <= messages.CATALOG.keys()

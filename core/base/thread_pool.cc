@@ -39,6 +39,9 @@ ThreadPool::ThreadPool(unsigned threads) : state_(kClosed), process_(getpid()) {
     const std::string started = std::to_string(workers_.size() + 1);
     stop();
     throw Error("threads", "threads", "only " + started + " could be started: " + error.what());
+  } catch (...) {  // no memory for a worker: those that run end before their members do
+    stop();
+    throw;
   }
 }
 

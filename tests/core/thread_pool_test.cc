@@ -5,7 +5,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <memory>
+#include <new>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
@@ -13,6 +15,34 @@
 #include "check.h"
 
 using namespace pocketr1;
+
+namespace {
+// Allocations that succeed before one fails; below zero: all do.
+std::atomic<int> allocations_left{-1};
+}  // namespace
+
+void* operator new(std::size_t size) {
+  if (allocations_left >= 0 && allocations_left-- == 0) throw std::bad_alloc();
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+TEST(no_memory_for_a_worker_is_an_error_and_ends_those_that_run) {
+  bool done = false;
+  for (int allowed = 0; allowed < 40 && !done; ++allowed) {
+    allocations_left = allowed;
+    try {
+      ThreadPool pool(4);
+      allocations_left = -1;
+      done = true;
+    } catch (const std::bad_alloc&) {
+      allocations_left = -1;
+    }
+  }
+  CHECK(done);
+}
 
 TEST(every_index_is_taken_once) {
   for (unsigned threads : {1u, 2u, 5u}) {

@@ -77,8 +77,9 @@ std::int32_t Sampler::sample(const KernelTable& kernels, std::span<const float> 
 
   weights_.resize(scores_.size());
   const float largest = scores_[best];
-  kernels.exp_sum(scores_.data(), scores_.size(), largest, 1.0f / sampling.temperature,
-                  weights_.data());
+  // The smallest temperatures have no finite inverse, and infinity times the best score's 0 is NaN.
+  const float factor = std::min(1.0f / sampling.temperature, std::numeric_limits<float>::max());
+  kernels.exp_sum(scores_.data(), scores_.size(), largest, factor, weights_.data());
   // min_p compares ratios, which truncation does not change: it may come first. The likeliest
   // token's weight is 1.
   candidates_.clear();

@@ -97,6 +97,13 @@ TEST(the_repetition_penalty_counts_a_token_once) {
   CHECK_EQ(draw({-1.0f, -1.5f}, sampling, 0, {0}), 1);
 }
 
+TEST(the_smallest_temperature_is_greedy) {
+  const std::vector<float> logits{1.0f, 3.0f, 2.0f};
+  for (std::uint64_t i = 0; i < 50; ++i) {
+    CHECK_EQ(draw(logits, {.temperature = 1e-45f, .top_p = 1.0f}, i), 1);
+  }
+}
+
 TEST(unusable_logits_and_parameters_are_errors) {
   CHECK_ERROR(draw({1.0f, std::nanf("")}, {}), "logits-not-finite");
   CHECK_ERROR(draw({1.0f, kInfinity}, {}), "logits-not-finite");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <new>
 
 #include "base/error.h"
 #include "base/float_environment.h"
@@ -30,6 +31,21 @@ std::size_t checked_context(const ModelSpec& spec, std::size_t max_context) {
 
 }  // namespace
 
+class Session::Turn {
+ public:
+  explicit Turn(Session& session) : busy_(session.busy_) {
+    if (busy_.exchange(true, std::memory_order_acquire)) {
+      throw Error("usage-busy", "session", "a step is running");
+    }
+  }
+  ~Turn() { busy_.store(false, std::memory_order_release); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  std::atomic<bool>& busy_;
+};
+
 Session::Session(std::shared_ptr<const Model> model, const SessionOptions& options)
     : model_(std::move(model)),
       kernels_(select_kernels(options.isa.c_str())),
@@ -37,6 +53,21 @@ Session::Session(std::shared_ptr<const Model> model, const SessionOptions& optio
       cache_(model_->spec(), options.kv_format,
              checked_context(model_->spec(), options.max_context)),
       decoder_(model_->spec(), model_->weights(), cache_, {kernels_, pool_, trace_}) {}
+
+std::int32_t Session::create_sequence() {
+  const Turn turn(*this);
+  return cache_.create();
+}
+
+void Session::free_sequence(std::int32_t sequence) {
+  const Turn turn(*this);
+  cache_.free(sequence);
+}
+
+void Session::truncate(std::int32_t sequence, std::size_t length) {
+  const Turn turn(*this);
+  cache_.truncate(sequence, length);
+}
 
 void Session::check_rows(std::span<const Row> rows, std::span<const std::size_t> wanted) const {
   std::map<std::int32_t, std::size_t> next;
@@ -66,6 +97,7 @@ void Session::check_rows(std::span<const Row> rows, std::span<const std::size_t>
 
 void Session::step(std::span<const Row> rows, std::span<const std::size_t> wanted, float* logits,
                    const StepOptions& options) {
+  const Turn turn(*this);
   const FloatEnvironment environment;
   check_rows(rows, wanted);
   std::map<std::int32_t, std::size_t> before;
@@ -74,6 +106,11 @@ void Session::step(std::span<const Row> rows, std::span<const std::size_t> wante
     before.try_emplace(row.sequence, cache_.length(row.sequence));
     after[row.sequence] = row.position + 1;
   }
+
+  const auto undo = [&] {
+    for (const auto& [sequence, length] : before) cache_.truncate(sequence, length);
+    cancelled_.store(false, std::memory_order_relaxed);
+  };
 
   StepOptions inner = options;
   inner.cancel = &cancelled_;
@@ -92,15 +129,18 @@ void Session::step(std::span<const Row> rows, std::span<const std::size_t> wante
       done += local.size();
     }
     for (const auto& [sequence, length] : after) cache_.commit(sequence, length);
+  } catch (const std::bad_alloc&) {
+    undo();
+    throw Error("memory", "step", "no memory for " + std::to_string(rows.size()) + " rows");
   } catch (...) {
-    for (const auto& [sequence, length] : before) cache_.truncate(sequence, length);
-    cancelled_.store(false, std::memory_order_relaxed);
+    undo();
     throw;
   }
 }
 
 std::int32_t Session::sample(std::span<const float> logits, std::span<const std::int32_t> history,
                              const Sampling& sampling, std::uint64_t position) {
+  const Turn turn(*this);
   const FloatEnvironment environment;
   if (logits.size() != model_->spec().vocab_size) {
     throw Error("usage-rows", "logits",

@@ -22,7 +22,9 @@ struct SessionOptions {
   std::string isa;  // empty: POCKETR1_ISA, or the best this CPU has
 };
 
-// One thread at a time; cancel() alone may be called from any.
+// One thread at a time; cancel() alone may be called from any. What changes sequences or runs the
+// model throws Error("usage-busy") while a step runs: called by its hook or its progress callback,
+// or by another thread.
 class Session {
  public:
   // Throws Error("usage-threads", "usage-context", "isa-unsupported", "threads").
@@ -34,10 +36,10 @@ class Session {
   std::size_t kv_bytes() const { return cache_.bytes(); }
   std::size_t max_context() const { return cache_.max_context(); }
 
-  std::int32_t create_sequence() { return cache_.create(); }
-  void free_sequence(std::int32_t sequence) { cache_.free(sequence); }
+  std::int32_t create_sequence();
+  void free_sequence(std::int32_t sequence);
   std::size_t length(std::int32_t sequence) const { return cache_.length(sequence); }
-  void truncate(std::int32_t sequence, std::size_t length) { cache_.truncate(sequence, length); }
+  void truncate(std::int32_t sequence, std::size_t length);
 
   // Runs the rows, of any number of sequences; the rows of one sequence continue it, position by
   // position. Writes the logits (wanted.size(), vocab_size) of the rows whose indices, ascending,
@@ -57,6 +59,8 @@ class Session {
   KernelTrace& trace() { return trace_; }
 
  private:
+  class Turn;  // the right to change sequences, while it lives
+
   void check_rows(std::span<const Row> rows, std::span<const std::size_t> wanted) const;
 
   std::shared_ptr<const Model> model_;
@@ -67,6 +71,7 @@ class Session {
   Decoder decoder_;
   Sampler sampler_;
   std::atomic<bool> cancelled_{false};
+  std::atomic<bool> busy_{false};
 };
 
 }  // namespace pocketr1

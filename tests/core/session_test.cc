@@ -2,6 +2,7 @@
 // instruction set.
 #include "session/session.h"
 
+#include <new>
 #include <thread>
 
 #include "base/cpu_features.h"
@@ -90,6 +91,22 @@ TEST(chunks_threads_and_instruction_sets_change_no_bit) {
             session.free_sequence(sequence);
           }
         }
+      }
+    }
+  }
+}
+
+TEST(every_weight_format_gives_the_same_bits_on_every_instruction_set) {
+  const auto tokens = some_tokens(40);
+  for (const WeightFormatTraits& format : weight_formats()) {
+    const auto model = toy_model({.matrices = format.format, .tied = format.bits == 8});
+    Session first(model, options("scalar", 1, KvFormat::f16));
+    const Logits wanted = feed(first, first.create_sequence(), tokens, 40);
+    for (const std::string& isa : isa_names()) {
+      Session session(model, options(isa.c_str(), 2, KvFormat::f16));
+      for (std::size_t chunk : {std::size_t{40}, std::size_t{6}, std::size_t{1}}) {
+        const std::int32_t sequence = session.create_sequence();
+        CHECK(same_bits(wanted, feed(session, sequence, tokens, chunk)));
       }
     }
   }
@@ -290,6 +307,74 @@ TEST(a_cancelled_step_leaves_every_sequence_as_it_was) {
   CHECK_EQ(session.length(sequence), 10u);
   feed(session, sequence, some_tokens(5), 5);
   CHECK_EQ(session.length(sequence), 15u);
+}
+
+TEST(a_step_that_runs_out_of_memory_half_way_leaves_every_sequence_as_it_was) {
+  // Weights that fail to come when the count runs out.
+  class Failing : public WeightProvider {
+   public:
+    std::shared_ptr<WeightProvider> whole;
+    int left = -1;
+    const std::uint8_t* acquire(std::uint32_t segment) override {
+      if (left >= 0 && left-- == 0) throw std::bad_alloc();
+      return whole->acquire(segment);
+    }
+    void release(std::uint32_t segment) noexcept override { whole->release(segment); }
+  };
+  ModelSpec spec = test::toy_spec({});
+  WeightStore store = test::ToyWeights({}).make(spec);
+  const auto failing = std::make_shared<Failing>();
+  failing->whole = store.provider;
+  store.provider = failing;
+  Session session(std::make_shared<Model>(std::move(spec), std::move(store)),
+                  options("", 2, KvFormat::f16));
+  const auto tokens = some_tokens(300);
+  const Logits wanted = feed(session, session.create_sequence(), tokens, 300);
+  const std::int32_t sequence = session.create_sequence();
+  const std::span<const std::int32_t> all(tokens);
+  Logits got = feed(session, sequence, all.first(10), 10);
+  for (int allowed : {0, 5, 292, 310, 330}) {  // tokens read, in each layer, in the head
+    failing->left = allowed;
+    CHECK_ERROR(feed(session, sequence, all.subspan(10), 290), "memory");
+    failing->left = -1;
+    CHECK_EQ(session.length(sequence), 10u);
+  }
+  const std::size_t bytes = session.kv_bytes();
+  const Logits rest = feed(session, sequence, all.subspan(10), 290);
+  got.insert(got.end(), rest.begin(), rest.end());
+  CHECK(same_bits(wanted, got));
+  CHECK_EQ(session.kv_bytes(), bytes);  // no page was lost
+}
+
+TEST(callbacks_of_a_step_cannot_change_the_session_under_it) {
+  Session session(toy_model(), options("", 2, KvFormat::f16));
+  const std::int32_t sequence = session.create_sequence();
+  const std::vector<Row> rows{{sequence, 0, 1, nullptr}, {sequence, 1, 2, nullptr}};
+  std::size_t calls = 0;
+  StepOptions step;
+  step.hook = [&](std::string_view, const float*, std::size_t, std::size_t) {
+    ++calls;
+    CHECK_ERROR(session.free_sequence(sequence), "usage-busy");
+    CHECK_ERROR(session.truncate(sequence, 0), "usage-busy");
+    CHECK_ERROR(session.create_sequence(), "usage-busy");
+    CHECK_ERROR(session.step(rows, {}, nullptr), "usage-busy");
+    CHECK_ERROR(session.sample(Logits(203), {}, {}, 0), "usage-busy");
+    CHECK_EQ(session.length(sequence), 0u);
+  };
+  session.step(rows, {}, nullptr, step);
+  CHECK_EQ(calls, 8u);
+  CHECK_EQ(session.length(sequence), 2u);
+  // A callback that throws gives the session back as well.
+  step.hook = [](std::string_view, const float*, std::size_t, std::size_t) { throw 7; };
+  bool thrown = false;
+  try {
+    session.step(std::vector<Row>{{sequence, 2, 1, nullptr}}, {}, nullptr, step);
+  } catch (int) {
+    thrown = true;
+  }
+  CHECK(thrown);
+  CHECK_EQ(session.length(sequence), 2u);
+  session.free_sequence(sequence);
 }
 
 TEST(cancel_from_another_thread_ends_the_step) {

@@ -4,9 +4,10 @@
  *
  * Every function that can fail returns a pocketr1_status and, where `error` is not NULL, fills it.
  * Handles are opaque and are destroyed by their _free function, which takes NULL. A session has one
- * owner thread; pocketr1_session_cancel alone may be called from any. The library neither prints
- * nor aborts. This header is stable: names and meanings stay, structs with a `size` field may grow
- * at their end.
+ * owner thread; pocketr1_session_cancel alone may be called from any, and it alone from a progress
+ * callback (other calls that change the session are refused while a step runs). The library neither
+ * prints nor aborts. This header is stable: names and meanings stay, structs with a `size` field
+ * may grow at their end.
  */
 #ifndef POCKETR1_POCKETR1_H
 #define POCKETR1_POCKETR1_H

@@ -254,6 +254,12 @@ TEXTS: dict[str, Text] = {
         "token; logits_for holds ascending row indices.",
         "每一行都要给出序列、该序列接续的位置和词元；logits_for 是递增的行号。",
     ),
+    "usage-busy": Text(
+        "The session is in the middle of a step ({where}): {reason}",
+        "会话正在执行一步计算（{where}）：{reason}",
+        "Call it from one thread, and from a callback of a step only once the step has returned.",
+        "请只从一个线程调用会话；在一步计算的回调函数中，请等该步返回之后再调用。",
+    ),
     "usage-sequence": Text(
         "The sequence cannot be used so ({where}): {reason}",
         "不能这样使用该序列（{where}）：{reason}",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <string_view>
@@ -33,10 +34,22 @@ pocketr1_status status_of(std::string_view code) {
   return POCKETR1_FAILED;
 }
 
+// Drops a UTF-8 character that was cut at the end of `text`.
+void drop_cut_character(char* text) {
+  std::size_t end = std::strlen(text);
+  std::size_t tail = 0;  // continuation bytes
+  while (tail < 3 && tail < end && (text[end - 1 - tail] & 0xc0) == 0x80) ++tail;
+  if (tail == end) return;
+  const auto lead = static_cast<unsigned char>(text[end - 1 - tail]);
+  const std::size_t wanted = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
+  if (wanted > tail) text[end - 1 - tail] = '\0';
+}
+
 pocketr1_status report(pocketr1_error* error, const char* code, const char* message) {
   if (error != nullptr) {
     std::snprintf(error->code, sizeof error->code, "%s", code);
     std::snprintf(error->message, sizeof error->message, "%s", message);
+    drop_cut_character(error->message);
   }
   return status_of(code);
 }
@@ -135,22 +148,35 @@ void pocketr1_session_free(pocketr1_session* session) { delete session; }
 
 pocketr1_status pocketr1_sequence_new(pocketr1_session* session, int32_t* sequence,
                                       pocketr1_error* error) {
-  return guarded(error, [&] { *sequence = session->session.create_sequence(); });
+  return guarded(error, [&] {
+    need(session != nullptr && sequence != nullptr, "pocketr1_sequence_new", "an argument is NULL");
+    *sequence = session->session.create_sequence();
+  });
 }
 
 pocketr1_status pocketr1_sequence_free(pocketr1_session* session, int32_t sequence,
                                        pocketr1_error* error) {
-  return guarded(error, [&] { session->session.free_sequence(sequence); });
+  return guarded(error, [&] {
+    need(session != nullptr, "pocketr1_sequence_free", "the session is NULL");
+    session->session.free_sequence(sequence);
+  });
 }
 
 pocketr1_status pocketr1_sequence_length(const pocketr1_session* session, int32_t sequence,
                                          int64_t* length, pocketr1_error* error) {
-  return guarded(error, [&] { *length = static_cast<int64_t>(session->session.length(sequence)); });
+  return guarded(error, [&] {
+    need(session != nullptr && length != nullptr, "pocketr1_sequence_length",
+         "an argument is NULL");
+    *length = static_cast<int64_t>(session->session.length(sequence));
+  });
 }
 
 pocketr1_status pocketr1_sequence_truncate(pocketr1_session* session, int32_t sequence,
                                            int64_t length, pocketr1_error* error) {
-  return guarded(error, [&] { session->session.truncate(sequence, length_of("length", length)); });
+  return guarded(error, [&] {
+    need(session != nullptr, "pocketr1_sequence_truncate", "the session is NULL");
+    session->session.truncate(sequence, length_of("length", length));
+  });
 }
 
 pocketr1_status pocketr1_step(pocketr1_session* session, const pocketr1_row* rows, size_t row_count,
@@ -198,6 +224,7 @@ pocketr1_status pocketr1_sample(pocketr1_session* session, const float* logits,
   return guarded(error, [&] {
     need(session != nullptr && logits != nullptr && sampling != nullptr && token != nullptr,
          "pocketr1_sample", "an argument is NULL");
+    need(history != nullptr || history_count == 0, "pocketr1_sample", "history is NULL");
     need(sampling->size >= sizeof *sampling, "pocketr1_sampling.size", "is not set");
     const pocketr1::Sampling inner{sampling->repetition_penalty,
                                    sampling->temperature,

@@ -7,6 +7,8 @@ namespace {
 
 // Beyond every published model by far, and small enough that no product of two overflows.
 constexpr std::int64_t kLargest = std::int64_t{1} << 26;
+// Angles up to this many radians are exact: see sin_cos.
+constexpr std::int64_t kMostPositions = std::int64_t{1} << 20;
 constexpr std::int64_t kMostHeads = 1024;
 constexpr std::int64_t kMostLayers = 4096;
 constexpr std::int64_t kLargestHead = 1024;
@@ -34,7 +36,7 @@ ModelSpec parse_model_spec(const Json& json) {
   spec.head_dim = size(json, "head_dim", kLargestHead);
   if (spec.head_dim % 2 != 0) json.at("head_dim").fail("is odd; rotary embedding needs pairs");
   spec.rms_norm_eps = positive(json.at("rms_norm_eps"));
-  spec.max_positions = size(json, "max_positions", kLargest);
+  spec.max_positions = size(json, "max_positions", kMostPositions);
   spec.tied_embeddings = json.at("tied_embeddings").boolean();
   spec.attention_bias = json.at("attention_bias").boolean();
   spec.output_bias = json.at("output_bias").boolean();
@@ -49,7 +51,7 @@ ModelSpec parse_model_spec(const Json& json) {
   }
   for (const Json value : frequencies) {
     const float frequency = static_cast<float>(value.number());
-    // The angle of the last position stays where sin_cos is exact.
+    // With kMostPositions: the angle of the last position stays where sin_cos is exact.
     if (!(frequency >= 0.0f && frequency <= 1.0f)) value.fail("is not within 0 and 1");
     spec.inv_freq.push_back(frequency);
   }

@@ -5,7 +5,7 @@
 namespace pocketr1 {
 
 SinCos sin_cos(double x) {
-  // Cody and Waite: pi/2 in three parts of 33 bits, exact under a multiple below 2^20.
+  // Cody and Waite: pi/2 in three parts of 33 bits, exact under a multiple below 2^20, and a rest.
   constexpr double kPart1 = 1.57079632673412561417e+00;
   constexpr double kPart2 = 6.07710050630396597660e-11;
   constexpr double kPart3 = 2.02226624871116645580e-21;

@@ -1,0 +1,118 @@
+// Rows of a matrix as floats, and its linear layer, against what weight_format.h says of the bytes.
+#include "ops/linear.h"
+
+#include <cmath>
+#include <random>
+
+#include "check.h"
+
+using namespace pocketr1;
+
+namespace {
+
+double half_value(std::uint16_t half) {
+  const int exponent = half >> 10 & 31;
+  const double size = exponent == 0 ? std::ldexp(half & 1023, -24)
+                                    : std::ldexp(1024 + (half & 1023), exponent - 25);
+  return half & 0x8000 ? -size : size;
+}
+
+std::uint16_t u16(const std::uint8_t* at) { return static_cast<std::uint16_t>(at[0] | at[1] << 8); }
+
+// The weight at (row, col), from the bytes alone.
+double weight_value(const MatrixPart& part, std::size_t row, std::size_t col) {
+  const WeightFormatTraits& t = traits(part.format);
+  if (!t.tiled()) {
+    const std::uint8_t* at = part.bytes + (row * part.cols + col) * (t.bits / 8);
+    if (part.format == WeightFormat::f16) return half_value(u16(at));
+    std::uint32_t bits = 0;
+    if (part.format == WeightFormat::bf16) bits = std::uint32_t{u16(at)} << 16;
+    if (part.format == WeightFormat::f32) std::memcpy(&bits, at, 4);
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+  }
+  const std::size_t groups = (part.cols + t.group_size - 1) / t.group_size;
+  const std::size_t tile = t.bits == 4 ? 8 : 4;
+  const std::size_t tiles = groups * t.group_size / tile;
+  const PackedSize size = packed_size(part.format, part.rows, part.cols);
+  const std::uint8_t byte =
+      part.bytes[(row / 16 * tiles + col / tile) * 64 + row % 16 * 4 + col % 4];
+  const std::size_t at = (row / 16 * groups + col / t.group_size) * 16 + row % 16;
+  const double scale = half_value(u16(part.bytes + size.codes + 2 * at));
+  if (t.bits == 8) return static_cast<std::int8_t>(byte) * scale;
+  const int code = col % 8 < 4 ? byte & 15 : byte >> 4;
+  return (code - (t.zero_points ? part.bytes[size.codes + size.scales + at] : 8)) * scale;
+}
+
+struct Matrix {
+  std::vector<std::uint8_t> bytes;
+  MatrixPart part;
+  Matrix(const WeightFormatTraits& t, std::size_t rows, std::size_t cols) {
+    std::mt19937 random(static_cast<unsigned>(rows * 1000 + cols));
+    const PackedSize size = packed_size(t.format, rows, cols);
+    bytes.resize(size.total());
+    for (std::size_t i = 0; i < size.codes; ++i) {
+      bytes[i] = static_cast<std::uint8_t>(random() >> 24);
+      if (t.bits == 8 && bytes[i] == 0x80) bytes[i] = 0;
+      // An exponent near 1 for floats; f16 and bf16 in their high byte.
+      if (t.bits >= 16 && i % (t.bits / 8) == t.bits / 8 - 1) bytes[i] = 0x3c | (bytes[i] & 0x81);
+    }
+    for (std::size_t i = 0; i < size.scales; i += 2) {
+      bytes[size.codes + i + 1] = static_cast<std::uint8_t>(0x20 + (random() >> 30));
+      bytes[size.codes + i] = static_cast<std::uint8_t>(random() >> 24);
+    }
+    for (std::size_t i = 0; i < size.zeros; ++i) {
+      bytes[size.codes + size.scales + i] = static_cast<std::uint8_t>(random() >> 28);
+    }
+    part = {t.format, bytes.data(), rows, cols};
+  }
+};
+
+}  // namespace
+
+TEST(a_row_is_read_as_its_format_says) {
+  for (const WeightFormatTraits& t : weight_formats()) {
+    const Matrix matrix(t, 37, 141);
+    std::vector<float> row(141);
+    for (std::size_t r : {0u, 15u, 16u, 36u}) {
+      read_row(matrix.part, r, row.data());
+      for (std::size_t k = 0; k < row.size(); ++k) {
+        CHECK_EQ(static_cast<double>(row[k]), weight_value(matrix.part, r, k));
+      }
+    }
+  }
+}
+
+TEST(a_linear_layer_multiplies_by_the_weights_its_format_says) {
+  constexpr std::size_t kRows = 37, kCols = 141;
+  ThreadPool pool(3);
+  KernelTrace trace;
+  const Context context{select_kernels(""), pool, trace};
+  std::mt19937 random(1);
+  for (const WeightFormatTraits& t : weight_formats()) {
+    const Matrix matrix(t, kRows, kCols);
+    for (std::size_t batch : {1u, 3u, 4u, 5u, 13u}) {
+      std::vector<float> x(batch * kCols);
+      for (float& v : x) v = static_cast<float>(random() >> 16) / 32768.0f - 1.0f;
+      std::vector<float> y(batch * (kRows + 3), 5.0f);
+      LinearInput::Workspace workspace;
+      LinearInput input(x.data(), batch, kCols, workspace);
+      linear(context, matrix.part, input, y.data(), kRows + 3);
+      for (std::size_t b = 0; b < batch; ++b) {
+        for (std::size_t r = 0; r < kRows; ++r) {
+          double wanted = 0.0, size = 0.0, rounding = 0.0;
+          for (std::size_t k = 0; k < kCols; ++k) {
+            const double w = weight_value(matrix.part, r, k);
+            wanted += w * x[b * kCols + k];
+            size += std::abs(w * x[b * kCols + k]);
+            rounding += std::abs(w) * 0.5 / 127.0;  // half a step of activations within -1 and 1
+          }
+          const double bound = t.tiled() ? rounding + 1e-5 * size : 1e-5 * size;
+          CHECK(std::abs(y[b * (kRows + 3) + r] - wanted) <= bound);
+        }
+        for (std::size_t r = kRows; r < kRows + 3; ++r) CHECK_EQ(y[b * (kRows + 3) + r], 5.0f);
+      }
+    }
+  }
+}

@@ -74,7 +74,7 @@ void set_adapter(const PyModel& self, const std::string& tensor, const Matrix& a
 }
 
 nb::ndarray<nb::numpy, float, nb::ndim<2>> new_matrix(std::size_t rows, std::size_t cols) {
-  auto memory = std::make_unique<float[]>(rows * cols);
+  auto memory = std::make_unique_for_overwrite<float[]>(rows * cols);
   const nb::capsule owner(memory.get(), [](void* p) noexcept { delete[] static_cast<float*>(p); });
   return {memory.release(), {rows, cols}, owner};
 }

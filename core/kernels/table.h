@@ -54,7 +54,7 @@ constexpr std::size_t kWeightFormats = 12;
 
 // The query heads of one row that share a K/V head, against tokens [begin, end) of its sequence.
 struct AttentionArgs {
-  const float* q;  // (heads, head_dim)
+  const float* q;  // (heads, padded_head_dim), zero behind head_dim
   std::size_t heads;
   std::size_t head_dim;
   const std::uint8_t* const* pages;  // of the sequence
@@ -62,7 +62,7 @@ struct AttentionArgs {
   std::size_t v_offset;
   std::size_t begin;  // a multiple of 64
   std::size_t end;
-  float scale;
+  float scale;  // of q . k
   float* max;  // (heads): largest score of the range
   float* sum;  // (heads): sum of exp(score - max)
   float* out;  // (heads, padded_head_dim): sum of exp(score - max) * v

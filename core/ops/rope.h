@@ -7,8 +7,8 @@
 
 namespace pocketr1 {
 
-// sin and cos of x radians, |x| <= 2^20, to the last place or nearly, from single double operations:
-// the same bits on every machine, whatever its C library.
+// sin and cos of x radians, |x| <= 2^20, to the last place or nearly, from single double
+// operations: the same bits on every machine, whatever its C library.
 struct SinCos {
   double sin;
   double cos;

@@ -143,8 +143,9 @@ build_package() {
   fi
   environment .venv
   quietly .venv/bin/pip install 'scikit-build-core>=0.10' 'nanobind>=2.2' 'cmake>=3.18' ninja
-  quietly .venv/bin/pip install --no-build-isolation -e '.[test]' \
-    -C build-dir=build/test -C cmake.define.POCKETR1_BUILD_TESTS=ON \
-    -C cmake.define.POCKETR1_WERROR=ON
+  # By environment: the pip of Debian 12 and Ubuntu 22.04 has no -C.
+  SKBUILD_BUILD_DIR=build/test \
+    SKBUILD_CMAKE_DEFINE='POCKETR1_BUILD_TESTS=ON;POCKETR1_WERROR=ON' \
+    quietly .venv/bin/pip install --no-build-isolation -e '.[test]'
   settled .venv/built "${inputs[@]}"
 }

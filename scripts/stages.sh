@@ -28,7 +28,7 @@ wheel() {
   quietly .venv/bin/pip install build
   quietly .venv/bin/python -m build --sdist --outdir build/sdist
   .venv/bin/python scripts/check_sdist.py build/sdist/*.tar.gz
-  quietly .venv/bin/pip wheel --no-deps -w build/wheel -C build-dir="$PWD/build/wheel-check" \
+  SKBUILD_BUILD_DIR=$PWD/build/wheel-check quietly .venv/bin/pip wheel --no-deps -w build/wheel \
     build/sdist/*.tar.gz
   ls -sh build/wheel/
 }

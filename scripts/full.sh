@@ -10,7 +10,7 @@ stage 'oracle tests' oracle_tests
 stage 'Clang without warnings' clang_build
 stage 'AddressSanitizer and UndefinedBehaviorSanitizer' address_sanitizer
 stage 'ThreadSanitizer' thread_sanitizer
-stage 'C header and C example' c_header
+stage 'C header as C and as C++' c_header
 stage 'core on an emulated Haswell (AVX2)' emulated_core Haswell
 stage 'core on an emulated Nehalem (scalar)' emulated_core Nehalem
 stage 'Python on an emulated Haswell' emulated_python Haswell

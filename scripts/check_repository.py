@@ -8,6 +8,7 @@ Prints each violation as ``file:line: what`` and exits with 1 if there is one.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,8 +40,9 @@ _LONGEST = 600  # lines of a source file
 
 def tracked(root: Path) -> list[str]:
     """Return the tracked files of ``root``, or all but hidden ones where git knows none."""
+    git = shutil.which("git") or "false"
     done = subprocess.run(
-        ["git", "-C", str(root), "ls-files", "-z"], capture_output=True, text=True, check=False
+        [git, "-C", str(root), "ls-files", "-z"], capture_output=True, text=True, check=False
     )
     if done.returncode == 0:
         return [name for name in done.stdout.split("\0") if name and (root / name).is_file()]

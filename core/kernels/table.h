@@ -63,9 +63,9 @@ struct AttentionArgs {
   std::size_t begin;  // a multiple of 64
   std::size_t end;
   float scale;  // of q . k
-  float* max;  // (heads): largest score of the range
-  float* sum;  // (heads): sum of exp(score - max)
-  float* out;  // (heads, padded_head_dim): sum of exp(score - max) * v
+  float* max;   // (heads): largest score of the range
+  float* sum;   // (heads): sum of exp(score - max)
+  float* out;   // (heads, padded_head_dim): sum of exp(score - max) * v
 };
 
 struct KernelTable {

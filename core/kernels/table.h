@@ -77,7 +77,6 @@ struct KernelTable {
   void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* y);
   // y[i] = exp((x[i] - max) * factor); returns their sum (16 lanes, one tree)
   float (*exp_sum)(const float* x, std::size_t n, float max, float factor, float* y);
-  float (*dot)(const float* a, const float* b, std::size_t n);
   // One row: codes for `stride` inputs, zero beyond n.
   void (*quantize_a8)(const float* x, std::size_t n, std::size_t stride, std::int8_t* codes,
                       float* scales, std::int32_t* sums);

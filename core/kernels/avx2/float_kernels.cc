@@ -15,7 +15,7 @@ constexpr std::size_t kBatchAtOnce = 2;
 
 // clang-format off
 constinit const KernelTable table{
-  "avx2", rms_norm, silu_mul, exp_sum, dot, quantize_a8,
+  "avx2", rms_norm, silu_mul, exp_sum, quantize_a8,
   {store_kv_f32, store_kv_f16, store_kv_int8},
   {attention<KvFormat::f32>, attention<KvFormat::f16>, attention<KvFormat::int8>},
   {

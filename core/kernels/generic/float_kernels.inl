@@ -64,14 +64,6 @@ float exp_sum(const float* x, std::size_t n, float max, float factor, float* y) 
   return reduce_add(total);
 }
 
-float dot(const float* a, const float* b, std::size_t n) {
-  F32x16 total = zero();
-  for (std::size_t i = 0; i < n; i += 16) {
-    total = fma(load_first(a + i, n - i), load_first(b + i, n - i), total);
-  }
-  return reduce_add(total);
-}
-
 void quantize_a8(const float* x, std::size_t n, std::size_t stride, std::int8_t* codes,
                  float* scales, std::int32_t* sums) {
   for (std::size_t group = 0; group < stride / kActivationGroup; ++group) {

@@ -71,7 +71,7 @@ class Engine:
 
     @property
     def kv_bytes(self) -> int:
-        """Bytes of K/V pages in use by all sequences."""
+        """Bytes of all K/V pages taken so far; those a sequence gave back are used again."""
         self._check_usable()
         return self._session.kv_bytes
 

@@ -105,6 +105,31 @@ TEST(exp_is_right_to_two_units_in_the_last_place) {
   }
 }
 
+TEST(rms_norm_and_silu_are_their_formulas) {
+  for (Isa isa : runnable_isas()) {
+    const KernelTable& table = select_kernels(std::string(isa_name(isa)).c_str());
+    for (std::size_t n : {1u, 15u, 16u, 33u, 1536u}) {
+      // Small enough that eps counts.
+      const auto x = random_floats(n, 1e-3f);
+      const auto w = random_floats(n);
+      std::vector<float> normed(n), silu(n);
+      table.rms_norm(x.data(), w.data(), 1e-4f, n, normed.data());
+      table.silu_mul(w.data(), x.data(), n, silu.data());
+      double squares = 0.0;
+      for (float v : x) squares += static_cast<double>(v) * v;
+      const double root = std::sqrt(squares / static_cast<double>(n) + 1e-4);
+      for (std::size_t i = 0; i < n; ++i) {
+        const double normal = x[i] / root * w[i];
+        CHECK(std::abs(normed[i] - normal) <= 1e-5 * std::abs(normal));
+        const double gate = w[i];
+        const double product = gate / (1.0 + std::exp(-gate)) * x[i];
+        // exp stops at exp(88): below that silu is zero to within 1e-35.
+        CHECK(std::abs(silu[i] - product) <= 1e-5 * std::abs(product) + 1e-34);
+      }
+    }
+  }
+}
+
 TEST(quantized_activations_agree_and_are_within_half_a_step) {
   for (int round = 0; round < 100; ++round) {
     const std::size_t n = random_size(1, 700);

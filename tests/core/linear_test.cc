@@ -85,27 +85,35 @@ TEST(a_row_is_read_as_its_format_says) {
 }
 
 TEST(a_linear_layer_multiplies_by_the_weights_its_format_says) {
-  constexpr std::size_t kRows = 37, kCols = 141;
+  constexpr std::size_t kRows = 37;
   ThreadPool pool(3);
   KernelTrace trace;
   const Context context{select_kernels(""), pool, trace};
   std::mt19937 random(1);
   for (const WeightFormatTraits& t : weight_formats()) {
-    const Matrix matrix(t, kRows, kCols);
-    for (std::size_t batch : {1u, 3u, 4u, 5u, 13u}) {
-      std::vector<float> x(batch * kCols);
+    // A tail of one input, none, and some; several groups.
+    for (const auto& [cols, batch] : {std::pair<std::size_t, std::size_t>{1, 3},
+                                      {16, 5},
+                                      {129, 1},
+                                      {129, 4},
+                                      {145, 13},
+                                      {141, 1},
+                                      {141, 4},
+                                      {141, 6}}) {
+      const Matrix matrix(t, kRows, cols);
+      std::vector<float> x(batch * cols);
       for (float& v : x) v = static_cast<float>(random() >> 16) / 32768.0f - 1.0f;
       std::vector<float> y(batch * (kRows + 3), 5.0f);
       LinearInput::Workspace workspace;
-      LinearInput input(x.data(), batch, kCols, workspace);
+      LinearInput input(x.data(), batch, cols, workspace);
       linear(context, matrix.part, input, y.data(), kRows + 3);
       for (std::size_t b = 0; b < batch; ++b) {
         for (std::size_t r = 0; r < kRows; ++r) {
           double wanted = 0.0, size = 0.0, rounding = 0.0;
-          for (std::size_t k = 0; k < kCols; ++k) {
+          for (std::size_t k = 0; k < cols; ++k) {
             const double w = weight_value(matrix.part, r, k);
-            wanted += w * x[b * kCols + k];
-            size += std::abs(w * x[b * kCols + k]);
+            wanted += w * x[b * cols + k];
+            size += std::abs(w * x[b * cols + k]);
             rounding += std::abs(w) * 0.5 / 127.0;  // half a step of activations within -1 and 1
           }
           const double bound = t.tiled() ? rounding + 1e-5 * size : 1e-5 * size;

@@ -184,6 +184,8 @@ TEST(a_sequence_that_is_rolled_back_goes_on_as_if_never_extended) {
   feed(session, rolled, other, 100);
   session.truncate(rolled, 120);
   CHECK_EQ(session.length(rolled), 120u);
+  // Another sequence takes the pages that were given back.
+  feed(session, session.create_sequence(), other, 100);
   CHECK(same_bits(wanted, feed(session, rolled, all.subspan(120), 80)));
 }
 

@@ -34,7 +34,7 @@ INCLUDES: dict[str, set[str]] = {
 # Rooms of src/pocketr1/ from the lowest rank up. A room imports from lower ranks; rooms of one rank
 # may import each other as long as no circle comes of it.
 RANKS: list[set[str]] = [
-    {"errors", "messages"},
+    {"errors", "messages", "machine"},
     {"_core"},
     {"bundle", "arch", "checkpoint", "hub"},
     {"engine"},

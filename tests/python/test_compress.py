@@ -16,7 +16,8 @@ from compress_support import bf16, compress, files
 
 from pocketr1 import bundle, messages
 from pocketr1.bundle import layout
-from pocketr1.compress import DEFAULTS, Progress, Quantizer, estimate, quantizer
+from pocketr1.compress import DEFAULTS, Progress, Quantizer
+from pocketr1.compress import source as compress_source
 from pocketr1.errors import BundleError, CompressionError, PocketR1Error, UsageError
 
 
@@ -127,7 +128,7 @@ def test_slabs_and_segments_do_not_change_a_weight(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compress(source, tmp_path / "whole", symmetric=False)
-    monkeypatch.setattr(quantizer, "SLAB_BYTES", 16 * 24)
+    monkeypatch.setattr(compress_source, "SLAB_BYTES", 16 * 24)
     compress(source, tmp_path / "slabs", symmetric=False)
     assert files(tmp_path / "slabs") == files(tmp_path / "whole")
     monkeypatch.setattr(layout, "SEGMENT_LIMIT", 700)
@@ -269,7 +270,7 @@ def test_progress_covers_the_source_twice(tmp_path: Path, source: Path) -> None:
 def test_the_estimate_is_what_comes_out(tmp_path: Path, source: Path) -> None:
     job = Quantizer(source, output_path=tmp_path / "deep/out", bits=4, group_size=64, threads=1)
     before = files(tmp_path)
-    guess = estimate(job)
+    guess = job.estimate()
     assert files(tmp_path) == before and not (tmp_path / "deep").exists()
     report = job.run().bundle
     assert guess.weight_bytes == report.weight_bytes

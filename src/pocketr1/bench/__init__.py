@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pocketr1.bench.bench import run_bench
-from pocketr1.bench.machine import Machine, describe_machine, peak_rss_bytes
+from pocketr1.bench.machine import Machine, describe_machine
 from pocketr1.bench.report import BenchOptions, BenchReport, Spread
 
 __all__ = [
@@ -12,6 +12,5 @@ __all__ = [
     "Machine",
     "Spread",
     "describe_machine",
-    "peak_rss_bytes",
     "run_bench",
 ]

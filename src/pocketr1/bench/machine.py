@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from pocketr1 import __version__
+from pocketr1.machine import usable_cpus
 
-__all__ = ["Machine", "describe_machine", "peak_rss_bytes"]
+__all__ = ["Machine", "describe_machine"]
 
 
 @dataclass(frozen=True)
@@ -31,33 +31,11 @@ def describe_machine() -> Machine:
     versions["numpy"] = metadata.version("numpy")
     return Machine(
         cpu=_cpu_name(),
-        cpus=_usable_cpus(),
+        cpus=usable_cpus(),
         memory_mb=_memory_bytes() // 1_000_000,
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         versions=versions,
     )
-
-
-def peak_rss_bytes() -> int:
-    """Return the largest resident set this process has had, in bytes.
-
-    Everything resident counts: interpreter, libraries, K/V pages, activations, and those pages of
-    mapped weights that were touched. From VmHWM where /proc has it: getrusage's figure survives
-    exec and may be the parent's.
-    """
-    for line in _lines("/proc/self/status"):
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _usable_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 0
 
 
 def _cpu_name() -> str:

@@ -9,9 +9,10 @@ from time import perf_counter
 import numpy as np
 
 from pocketr1.arch import expected_tensors
-from pocketr1.bench.machine import describe_machine, peak_rss_bytes
+from pocketr1.bench.machine import describe_machine
 from pocketr1.bench.report import BenchOptions, BenchReport, Spread
 from pocketr1.engine import Engine, Sampling, load
+from pocketr1.machine import peak_rss_bytes
 
 __all__ = ["measure"]
 

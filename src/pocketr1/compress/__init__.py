@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pocketr1.compress.defaults import BITS, DEFAULTS, GROUP_SIZES, Defaults
-from pocketr1.compress.estimate import Estimate, estimate
+from pocketr1.compress.estimate import Estimate
 from pocketr1.compress.quantizer import CompressionReport, Progress, Quantizer
 from pocketr1.compress.recipe import Recipe
 
@@ -17,5 +17,4 @@ __all__ = [
     "Progress",
     "Quantizer",
     "Recipe",
-    "estimate",
 ]

@@ -7,19 +7,20 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pocketr1 import _core, checkpoint
-from pocketr1.bundle import BundleLayout, plan_layout
+from pocketr1.bundle import BundleLayout, TensorPlan, plan_layout
 from pocketr1.bundle.files import existing_parent
 from pocketr1.bundle.layout import SEGMENT_LIMIT, SHARD_LIMIT
 from pocketr1.bundle.report import bits_per_weight, kv_bytes_per_token
-from pocketr1.compress.quantizer import SLAB_BYTES, Quantizer, peak_rss_bytes
-from pocketr1.compress.source import last_use
+from pocketr1.compress.source import SLAB_BYTES, last_use
+from pocketr1.machine import peak_rss_bytes
 
 __all__ = ["Estimate", "estimate"]
 
@@ -49,19 +50,17 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(quantizer: Quantizer) -> Estimate:
-    """Say what ``quantizer.run()`` would make and need.
+def estimate(
+    source: checkpoint.Checkpoint,
+    tensors: Sequence[TensorPlan],
+    output: Path,
+    threads: int,
+    discard_source: bool,
+) -> Estimate:
+    """Say what making ``tensors`` of ``source`` at ``output`` would give and need.
 
-    The time comes from quantizing a sample in the formats asked for, hashing and reading the
-    source's first megabytes (which may lie in the page cache) and writing a file that is deleted
-    again; how other work on the machine slows the job down is not foreseen.
-
-    Raises:
-        CheckpointError: the source cannot be read.
-        UsageError: ``compress-tied-head``.
+    See :meth:`pocketr1.compress.Quantizer.estimate` for where the figures come from.
     """
-    source = checkpoint.open(quantizer.model_path, quantizer.config_path)
-    tensors = quantizer.plan(source)
     layout = plan_layout(tensors)
     sizes = layout.tensor_bytes()
     whole, decoder = bits_per_weight(list(tensors), sizes)
@@ -74,10 +73,10 @@ def estimate(quantizer: Quantizer) -> Estimate:
         weight_bytes=sum(sizes),
         bits_per_weight=whole,
         decoder_bits_per_weight=decoder,
-        seconds=_seconds(quantizer, source, layout),
+        seconds=_seconds(source, layout, output, threads),
         peak_memory_bytes=_peak_memory(layout),
-        disk_needed_bytes=_disk_needed(quantizer, source, layout) + metadata,
-        disk_free_bytes=shutil.disk_usage(existing_parent(quantizer.output_path)).free,
+        disk_needed_bytes=_disk_needed(source, layout, discard_source) + metadata,
+        disk_free_bytes=shutil.disk_usage(existing_parent(output)).free,
         run_memory_bytes=sum(sizes) + 4096 * kv,
         kv_bytes_per_token=kv,
     )
@@ -96,9 +95,9 @@ def _peak_memory(layout: BundleLayout) -> int:
     return peak_rss_bytes() + 2 * SLAB_BYTES + part
 
 
-def _disk_needed(quantizer: Quantizer, source: checkpoint.Checkpoint, layout: BundleLayout) -> int:
+def _disk_needed(source: checkpoint.Checkpoint, layout: BundleLayout, discard_source: bool) -> int:
     """The most that is written at any moment, less the source files deleted by then."""
-    if not quantizer.discard_source:
+    if not discard_source:
         return layout.file_bytes
     sizes = {file.name: file.stat().st_size for file in source.files}
     last = last_use(layout, source)
@@ -116,20 +115,22 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _seconds(quantizer: Quantizer, source: checkpoint.Checkpoint, layout: BundleLayout) -> float:
+def _seconds(
+    source: checkpoint.Checkpoint, layout: BundleLayout, output: Path, threads: int
+) -> float:
     weights: dict[tuple[str, str], int] = {}
     for tensor in layout.tensors:
         key = (source.tensors[tensor.name].dtype, tensor.format)
         weights[key] = weights.get(key, 0) + tensor.parameters
     quantizing = sum(
-        count * _quantize_seconds(dtype, weight_format, quantizer.threads)
+        count * _quantize_seconds(dtype, weight_format, threads)
         for (dtype, weight_format), count in weights.items()
         if count > _SAMPLE // 16
     )
     source_bytes = sum(file.stat().st_size for file in source.files)
     hashing = _hash_seconds() * (source_bytes + layout.file_bytes)
     reading = 2 * source_bytes * _read_seconds(source)
-    return quantizing + hashing + reading + layout.file_bytes * _write_seconds(quantizer)
+    return quantizing + hashing + reading + layout.file_bytes * _write_seconds(output)
 
 
 def _quantize_seconds(dtype: str, weight_format: str, threads: int) -> float:
@@ -161,11 +162,11 @@ def _read_seconds(source: checkpoint.Checkpoint) -> float:
     return (time.perf_counter() - started) / size
 
 
-def _write_seconds(quantizer: Quantizer) -> float:
+def _write_seconds(output: Path) -> float:
     """Seconds per byte of writing, until it is on disk; 0 where nothing may be written."""
     data = bytes(_PROBE)
     try:
-        with tempfile.TemporaryFile(dir=existing_parent(quantizer.output_path.parent)) as file:
+        with tempfile.TemporaryFile(dir=existing_parent(output.parent)) as file:
 
             def write() -> None:
                 file.write(data)

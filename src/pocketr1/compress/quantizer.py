@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,18 +24,21 @@ from pocketr1.bundle import (
     inspect,
 )
 from pocketr1.compress.defaults import DEFAULTS
+from pocketr1.compress.estimate import Estimate, estimate
 from pocketr1.compress.recipe import Recipe
-from pocketr1.compress.source import Discarder, check_sources, hash_file, source_files
+from pocketr1.compress.source import (
+    Discarder,
+    check_sources,
+    hash_file,
+    rows_per_slab,
+    source_files,
+)
 from pocketr1.compress.tokenizer import tokenizer_record
 from pocketr1.errors import CompressionError, UsageError
-
-if TYPE_CHECKING:
-    from pocketr1.compress.estimate import Estimate
+from pocketr1.machine import peak_rss_bytes, usable_cpus
 
 __all__ = ["CompressionReport", "Progress", "Quantizer"]
 
-#: Rows of the source are read in slabs of at most this many bytes.
-SLAB_BYTES = 16 << 20
 _MAX_THREADS = 256
 
 
@@ -131,7 +131,7 @@ class Quantizer:
         self.config_path = None if config_path is None else Path(config_path)
         self.output_path = Path(output_path)
         self.recipe = Recipe(bits, group_size, symmetric, embedding_bits, head_bits)
-        self.threads = threads or _usable_cpus()
+        self.threads = threads or min(usable_cpus(), _MAX_THREADS)
         self.discard_source = discard_source
         self.overwrite = overwrite
         self._progress = progress
@@ -164,11 +164,18 @@ class Quantizer:
     def estimate(self) -> Estimate:
         """Say what ``run`` would make and need; nothing is written but a short-lived test file.
 
-        Raises what ``run`` raises for a source that cannot be read.
-        """
-        from pocketr1.compress.estimate import estimate
+        The time comes from quantizing a sample in the formats asked for, hashing and reading the
+        source's first megabytes (which may lie in the page cache) and writing a file that is
+        deleted again; how other work on the machine slows the job down is not foreseen.
 
-        return estimate(self)
+        Raises:
+            CheckpointError: the source cannot be read.
+            UsageError: ``compress-tied-head``.
+        """
+        source = checkpoint.open(self.model_path, self.config_path)
+        return estimate(
+            source, self.plan(source), self.output_path, self.threads, self.discard_source
+        )
 
     def plan(self, source: checkpoint.Checkpoint) -> tuple[TensorPlan, ...]:
         """Return the tensors of the bundle, in decode order."""
@@ -288,7 +295,7 @@ class _Work:
         plan = self._tensors[part.tensor]
         tensor = self._source.tensors[plan.name]
         row_bytes = tensor.nbytes // tensor.shape[0]
-        slab_rows = max(16, SLAB_BYTES // row_bytes // 16 * 16)
+        slab_rows = rows_per_slab(row_bytes)
         end = part.row + part.rows
         data: NDArray[np.uint8] | None = None
         filled = [0, part.codes, part.codes + part.scales]
@@ -325,23 +332,3 @@ class _Work:
             data[filled[array] : filled[array] + size] = slab[at : at + size]
             filled[array] += size
             at += size
-
-
-def peak_rss_bytes() -> int:
-    """Return the largest resident memory this process had.
-
-    Linux's ``ru_maxrss`` begins with that of the process that started this one; ``VmHWM`` does not.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _usable_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), _MAX_THREADS)
-    return min(os.cpu_count() or 1, _MAX_THREADS)

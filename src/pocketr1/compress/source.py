@@ -10,9 +10,16 @@ from pocketr1.bundle import BundleLayout, BundleWriter, SourceFile
 from pocketr1.checkpoint import Checkpoint
 from pocketr1.errors import CheckpointError, CompressionError
 
-__all__ = ["Discarder", "check_sources", "hash_file", "source_files"]
+__all__ = ["Discarder", "check_sources", "hash_file", "rows_per_slab", "source_files"]
 
+#: Rows of the source are read in slabs of at most this many bytes.
+SLAB_BYTES = 16 << 20
 _PIECE = 8 << 20  # bytes
+
+
+def rows_per_slab(row_bytes: int) -> int:
+    """Return how many rows of that size make a slab: a multiple of 16, the rows of a tile."""
+    return max(16, SLAB_BYTES // row_bytes // 16 * 16)
 
 
 def source_files(files: Iterable[Path]) -> tuple[SourceFile, ...]:

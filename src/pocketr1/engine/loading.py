@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pocketr1.engine.engine import Engine
 from pocketr1.errors import EngineError, UsageError
+from pocketr1.machine import usable_cpus
 
 if TYPE_CHECKING:
     from pocketr1 import _core
@@ -99,7 +100,7 @@ def load(
         raise UsageError("max-context-value", value=max_context, limit=limit)
     session = _core.Session(
         model,
-        threads=threads or _usable_cpus(),
+        threads=threads or min(usable_cpus(), _MAX_THREADS),
         max_context=max_context,
         kv_format=kv_format,
         isa=isa or "",
@@ -120,12 +121,6 @@ def _check_options(threads: object, max_context: object, kv_format: object, devi
 
 def _in_range(value: Any, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _usable_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), _MAX_THREADS)
-    return min(os.cpu_count() or 1, _MAX_THREADS)
 
 
 def _open(source: ModelSource, mmap: bool) -> _core.Model:

@@ -13,11 +13,11 @@ from pocketr1.bench import (
     Machine,
     Spread,
     describe_machine,
-    peak_rss_bytes,
     run_bench,
 )
 from pocketr1.bench import bench as bench_module
 from pocketr1.errors import EngineError, UsageError
+from pocketr1.machine import peak_rss_bytes
 
 REPORT = BenchReport(
     model="m",
@@ -63,7 +63,7 @@ def test_peak_memory_is_this_process_s_and_only_grows() -> None:
     block = b"x" * 200_000_000
     mine = peak_rss_bytes()
     assert mine > len(block)
-    code = "from pocketr1.bench import peak_rss_bytes as peak\n"
+    code = "from pocketr1.machine import peak_rss_bytes as peak\n"
     code += "print(peak()); b = b'x' * 50_000_000; print(peak())"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     before, after = map(int, out.stdout.split())

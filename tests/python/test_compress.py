@@ -14,7 +14,7 @@ import quantize_reference as reference
 from checkpoint_files import TINY, random_tensors, tiny_shapes, write_checkpoint
 from compress_support import bf16, compress, files
 
-from pocketr1 import bundle, messages
+from pocketr1 import _core, bundle, messages
 from pocketr1.bundle import layout
 from pocketr1.compress import DEFAULTS, Progress, Quantizer
 from pocketr1.compress import source as compress_source
@@ -144,6 +144,29 @@ def test_slabs_and_segments_do_not_change_a_weight(
     errors = [[t.relative_rms for t in bundle.inspect(tmp_path / n).tensors] for n in
               ("whole", "cut")]  # fmt: skip
     assert errors[0] == pytest.approx(errors[1], rel=1e-12)
+
+
+@pytest.mark.isa
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bits": 8, "group_size": 32},
+        {"bits": 4, "group_size": 64},
+        {"bits": 4, "group_size": 32, "symmetric": False},
+        {"bits": 16},
+    ],
+)
+def test_every_instruction_set_and_thread_count_writes_the_same_bytes(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("POCKETR1_ISA", "scalar")
+    compress(source, tmp_path / "scalar", threads=1, **options)
+    want = files(tmp_path / "scalar")
+    assert len(want) == 4
+    for isa in _core.isas():
+        monkeypatch.setenv("POCKETR1_ISA", isa)
+        compress(source, tmp_path / isa, threads=3, overwrite=True, **options)
+        assert files(tmp_path / isa) == want, isa
 
 
 @pytest.mark.parametrize(("dtype", "matrix"), [("BF16", "bf16"), ("F16", "f16"), ("F32", "f16")])

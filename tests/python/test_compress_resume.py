@@ -22,8 +22,8 @@ from checkpoint_files import TINY, random_tensors, tiny_shapes, write_checkpoint
 from compress_support import compress, files, kill_after
 
 from pocketr1 import bundle
-from pocketr1.bundle import BundleWriter, layout, partial_path
-from pocketr1.compress import Progress
+from pocketr1.bundle import BundleWriter, layout, partial_path, writer
+from pocketr1.compress import Progress, quantizer
 from pocketr1.errors import CheckpointError, PocketR1Error
 
 NAMES = list(tiny_shapes(TINY))
@@ -345,6 +345,66 @@ def test_too_little_room_is_said_before_the_work(
     assert not seen and "MB" in error.what
 
 
+def test_an_interrupt_after_the_rename_does_not_fail_the_job(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = compress(source, tmp_path / "whole").bundle.tensors
+    out = tmp_path / "out"
+
+    def once(module: Any, name: str) -> None:
+        """The first call once the output is there is interrupted before it does its work."""
+        work = getattr(module, name)
+
+        def interrupted(*args: Any, **options: Any) -> Any:
+            if out.exists():
+                monkeypatch.setattr(module, name, work)
+                raise KeyboardInterrupt
+            return work(*args, **options)
+
+        monkeypatch.setattr(module, name, interrupted)
+
+    for module, name in (
+        (writer, "sync_directory"),
+        (writer.shutil, "rmtree"),
+        (quantizer, "inspect"),
+    ):
+        once(module, name)
+        assert compress(source, out).bundle.tensors == want
+        assert getattr(module, name).__name__ != "interrupted"
+        assert not partial_path(out).exists()
+        shutil.rmtree(out)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_a_kill_after_the_rename_left_behind_is_cleared(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(BundleWriter, "_leave", BundleWriter._close)
+        compress(source, out)
+    assert (partial_path(out) / "job.json").exists()
+    if overwrite:
+        compress(source, out, overwrite=True)
+    else:
+        refused("compress-output-exists", lambda: compress(source, out))
+    assert not partial_path(out).exists()
+    assert bundle.inspect(out, verify=True).verified
+
+
+def test_a_job_that_has_finished_nothing_gives_way_to_other_options(
+    tmp_path: Path, source: Path
+) -> None:
+    def stop(step: Progress) -> None:
+        if step.stage == "compress":
+            raise StopError
+
+    with pytest.raises(StopError):
+        compress(source, tmp_path / "out", progress=stop)
+    made = compress(source, tmp_path / "out", bits=8).bundle
+    assert made.plan["bits"] == 8
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_directory_one_may_not_write_in_is_named(tmp_path: Path, source: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
@@ -355,6 +415,7 @@ def test_a_parent_that_is_a_file_is_named(tmp_path: Path, source: Path) -> None:
     (tmp_path / "file").write_text("")
     error = refused("compress-output-foreign", lambda: compress(source, tmp_path / "file/out"))
     assert "file" in error.what
+    refused("compress-output-foreign", lambda: compress(source, Path("/")))
 
 
 def test_a_journal_cut_anywhere_loses_only_its_last_line(tmp_path: Path, source: Path) -> None:

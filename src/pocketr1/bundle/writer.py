@@ -52,6 +52,8 @@ class BundleWriter:
     def __init__(self, output: Path, *, overwrite: bool = False) -> None:
         """``overwrite``: a bundle that is there is replaced, once the new one is whole."""
         self.output = output.resolve()
+        if not self.output.name:
+            raise CompressionError("compress-output-foreign", path=self.output)
         self.partial = partial_path(self.output)
         self.job: Job | None = None
         self._bundle = self.partial / "bundle"
@@ -68,8 +70,6 @@ class BundleWriter:
             CompressionError: ``compress-output-exists``, ``compress-output-foreign``,
                 ``compress-busy``, ``compress-job-unreadable``, ``compress-write``.
         """
-        if not self.output.name:
-            raise CompressionError("compress-output-foreign", path=self.output)
         with explain_write_errors(self.partial):
             if not self.partial.exists():
                 self._check_output()
@@ -81,6 +81,8 @@ class BundleWriter:
                 self._check_output()
                 self._load()
             except BaseException:
+                if not (self.partial / "job.json").exists():  # nothing worth keeping
+                    shutil.rmtree(self.partial, ignore_errors=True)
                 self._close()
                 raise
         return self
@@ -90,11 +92,24 @@ class BundleWriter:
         kind: type[BaseException] | None,
         value: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
-        """Give the lock back; unfinished work stays for the next time."""
-        if self.job is None and self._lock is not None:  # nothing was begun: leave no trace
-            shutil.rmtree(self.partial, ignore_errors=True)
-        self._close()
+    ) -> bool:
+        """Give the lock back; unfinished work stays for the next time.
+
+        A KeyboardInterrupt is swallowed once the bundle is published: it came too late to stop
+        anything, and a job that is done must not look as if it had failed.
+        """
+        try:
+            self._leave()
+        except KeyboardInterrupt:
+            if not self.published:
+                raise
+            self._leave()
+        return self.published and kind is not None and issubclass(kind, KeyboardInterrupt)
+
+    @property
+    def published(self) -> bool:
+        """Whether the bundle has its name."""
+        return self.job is not None and self.output.exists() and not self._bundle.exists()
 
     @property
     def layout(self) -> BundleLayout:
@@ -315,9 +330,12 @@ class BundleWriter:
             self.output.replace(replaced)
         self._bundle.replace(self.output)
         sync_directory(self.output.parent)
-        # The bundle is published: what fails from here on only leaves rubbish behind.
-        self._open_journal.close()
-        shutil.rmtree(self.partial, ignore_errors=True)
+
+    def _leave(self) -> None:
+        if self._lock is not None and (self.job is None or self.published):
+            # Nothing was begun, or nothing is left to do: leave no trace.
+            shutil.rmtree(self.partial, ignore_errors=True)
+        self._close()
 
     def _close(self) -> None:
         self._shard.close()

@@ -96,10 +96,9 @@ def compress(
             try:
                 result = quantizer.run()
             except KeyboardInterrupt:
-                whole_already = (quantizer.output_path / "bundle.json").is_file() and not overwrite
-                partial = partial_path(quantizer.output_path)
-                code = "cli-compress-interrupted" + ("-whole" if whole_already else "")
-                raise CancelledError(code, path=quantizer.output_path, partial=partial) from None
+                partial = partial_path(quantizer.output_path.absolute())
+                code = "cli-compress-interrupted" if partial.exists() else "cli-interrupted"
+                raise CancelledError(code, partial=partial) from None
     if json:
         print_json(result.to_dict())
     else:

@@ -148,12 +148,6 @@ TEXTS: dict[str, Text] = {
         "Run the same command again to go on where it stopped, or delete that directory.",
         "再次运行同一条命令即可从中断处继续；也可以删除该目录。",
     ),
-    "cli-compress-interrupted-whole": Text(
-        "Interrupted when the bundle at {path} was whole already.",
-        "中断时 {path} 处的模型包已经完整。",
-        "Use it as it is; where {partial} is left, it can be deleted.",
-        "可直接使用；如果留有 {partial}，可以删除。",
-    ),
     "cli-progress-hash": Text("Reading the source", "读取源文件"),
     "cli-progress-compress": Text("Compressing", "压缩"),
     "cli-progress-verify": Text("Verifying", "校验"),

@@ -67,8 +67,9 @@ TEXTS: dict[str, Text] = {
         "每个权重的位数：16 保持原样，8 几乎无损，4 最小也最快。",
     ),
     "cli-option-group-size": Text(
-        "Weights that share a scale; smaller is closer to the original and a little larger.",
-        "共用一个缩放系数的权重个数；越小越接近原模型，体积略增。",
+        "Weights that share a scale; smaller is closer to the original and a little larger. "
+        "For --bits 4, 64 is the advice.",
+        "共用一个缩放系数的权重个数；越小越接近原模型，体积略增。--bits 4 时建议用 64。",
     ),
     "cli-option-asymmetric": Text(
         "Give each group a zero point too (4 bits and below).",

@@ -148,23 +148,6 @@ def test_an_interrupted_compression_says_how_to_go_on(
     assert (out / "bundle.json").is_file()
 
 
-def test_an_interrupt_that_comes_too_late_says_that_the_bundle_is_whole(
-    tiny_checkpoint: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from pocketr1.compress import quantizer
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(quantizer, "inspect", interrupted)
-    line = ["compress", str(tiny_checkpoint), "-o", str(tmp_path / "bundle")]
-    assert main(line) == 1
-    assert "error[cli-compress-interrupted-whole]" in capsys.readouterr().err
-
-
 # inspect
 
 

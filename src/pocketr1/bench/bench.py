@@ -15,6 +15,15 @@ from pocketr1.errors import EngineError, PocketR1Error
 
 __all__ = ["run_bench"]
 
+# A terminal's Ctrl-C reaches both processes: this one says so, and ends the other.
+_WORKER = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+import sys
+from pocketr1.bench.worker import main
+sys.exit(main())
+"""
+
 
 def run_bench(model: str | os.PathLike[str], options: BenchOptions | None = None) -> BenchReport:
     """Measure speed and memory of ``model`` and return the report.
@@ -23,7 +32,7 @@ def run_bench(model: str | os.PathLike[str], options: BenchOptions | None = None
     memory counts. Raises what loading and running raise; EngineError (``bench-died``) where the
     process ended without a report, for example killed for its memory.
     """
-    command = [sys.executable, "-m", "pocketr1.bench.worker", os.fspath(model)]
+    command = [sys.executable, "-c", _WORKER, os.fspath(model)]
     command.append(json.dumps(asdict(options or BenchOptions())))
     result = subprocess.run(command, stdout=subprocess.PIPE, check=False)
     try:

@@ -1,4 +1,4 @@
-"""The process that measures: ``python -m pocketr1.bench.worker MODEL OPTIONS_JSON``.
+"""What the process that measures runs; its arguments are MODEL and OPTIONS_JSON.
 
 Prints one JSON document: the report, or the error as class, code and parameters.
 """
@@ -30,7 +30,3 @@ def main() -> int:
         return error.exit_code
     print(json.dumps(report.to_dict()))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -66,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A terminal that cannot show Chinese gets escapes instead of a failure.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="replace")
     as_json = "--json" in _before_separator(arguments)
     try:
         messages.set_language(_take_language(arguments))

@@ -147,7 +147,7 @@ def _read_line() -> str | None:
         try:
             if is_terminal(sys.stdin):
                 return input("> ")
-            return next(sys.stdin, None)
+            return next(sys.stdin, None) if sys.stdin is not None else None
         except EOFError:
             print(file=sys.stderr)
             return None

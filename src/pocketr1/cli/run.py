@@ -61,7 +61,9 @@ def run(
         for option, value in (("--system", system), ("--max-answer-tokens", max_answer_tokens)):
             if value is not None:
                 raise UsageError("cli-raw-option", option=option)
-    text = sys.stdin.read() if prompt == "-" else prompt
+    text = prompt
+    if prompt == "-":
+        text = sys.stdin.read() if sys.stdin is not None else ""
     if not text.strip():
         raise UsageError("cli-prompt-empty")
     question = Question(

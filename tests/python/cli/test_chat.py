@@ -142,6 +142,20 @@ def test_in_a_pipe_it_answers_line_by_line(tiny_bundle: Path) -> None:
     assert "\x1b" not in run.stdout + run.stderr
 
 
+def test_closed_or_broken_input_is_no_fault(tiny_bundle: Path) -> None:
+    command = f'"{sys.executable}" -m pocketr1'
+    for line, code, said in (
+        (f'{command} chat "{tiny_bundle}" <&-', 0, ""),
+        (f'{command} run "{tiny_bundle}" - <&-', 2, "cli-prompt-empty"),
+        (f'printf "a\\377b" | {command} run "{tiny_bundle}" - --max-tokens 2', 0, "tok/s"),
+    ):
+        environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+        run = subprocess.run(
+            line, shell=True, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (run.returncode, said in run.stderr) == (code, True), run.stderr
+
+
 def test_a_system_prompt_and_a_reset_begin_anew(tiny_bundle: Path) -> None:
     limit = ("--max-tokens", "4")
     run = in_a_pipe(tiny_bundle, "A\nA\n/reset\nA\n/system Be brief.\nA\n/system\nA\n", *limit)

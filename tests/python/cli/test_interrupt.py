@@ -2,12 +2,28 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from pocketr1.cli.interrupt import cancel_on_interrupt
+
+# The command, with Ctrl-C pressed while MODULE is being imported.
+STARTING = """
+import signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "MODULE":
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from pocketr1.cli import main
+sys.exit(main())
+"""
 
 
 class Counting:
@@ -40,6 +56,18 @@ def test_outside_the_block_ctrl_c_is_what_it_was() -> None:
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
+
+
+@pytest.mark.parametrize("module", ["pocketr1.cli.app", "typer", "pocketr1.messages", "numpy"])
+def test_ctrl_c_while_the_command_starts_is_no_traceback(module: str, tiny_bundle: Path) -> None:
+    command = [sys.executable, "-c", STARTING.replace("MODULE", module), "inspect"]
+    done = subprocess.run(
+        [*command, str(tiny_bundle), "--lang", "en"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[0] == "error[cli-interrupted]: Interrupted."
+    assert len(done.stderr.splitlines()) == 2
 
 
 def test_another_thread_leaves_the_signals_alone() -> None:

@@ -134,6 +134,36 @@ def test_every_instruction_set_answers_alike(tiny_bundle: Path) -> None:
         np.testing.assert_array_equal(other, logits[0])
 
 
+# The core's session_test does the same under emulated CPUs; here it is every width of bundle, as a
+# caller loads it.
+@pytest.mark.parametrize(
+    ("bits", "kv_format"), [(None, "f32"), (16, "f16"), (8, "int8"), (4, "f16")]
+)
+def test_instruction_set_threads_chunks_and_company_never_change_a_bit(
+    bits: int | None, kv_format: str, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    model = tiny_checkpoint
+    if bits is not None:
+        model = tmp_path / "bundle"
+        pocketr1.Quantizer(tiny_checkpoint, output_path=model, bits=bits, group_size=64).run()
+    ids = IDS[:70]  # more than one page of K/V
+    expected: np.ndarray | None = None
+    for isa, threads in ((isa, threads) for isa in pocketr1.isas() for threads in (1, 3)):
+        options = {"threads": threads, "isa": isa, "kv_format": kv_format, "max_context": 128}
+        with pocketr1.load(model, **options) as engine:  # type: ignore[arg-type]
+            whole = engine.logits(ids)
+            expected = whole if expected is None else expected
+            np.testing.assert_array_equal(whole, expected)
+            chunks = np.concatenate(list(engine.logits_chunks(ids, rows=27)))
+            np.testing.assert_array_equal(chunks, expected)
+            with engine.sequence() as one, engine.sequence() as other:
+                one.append(ids[:60])
+                other.append(IDS[80:87])
+                for row in range(60, 63):
+                    np.testing.assert_array_equal(one.append([ids[row]]), expected[row])
+                    other.append([row])
+
+
 def test_a_full_context_ends_with_its_reason(tiny_bundle: Path) -> None:
     with pocketr1.load(tiny_bundle, threads=1, max_context=70) as engine:
         generation = engine.generate(IDS[:66], GREEDY, stop_token_ids=())

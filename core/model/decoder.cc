@@ -2,11 +2,22 @@
 
 #include <cmath>
 #include <cstring>
+#include <string>
 
 #include "base/error.h"
 #include "ops/rope.h"
 
 namespace pocketr1 {
+namespace {
+
+// Hands the input of a layer's weight to the hook, where there is one.
+void show(const StepOptions& options, std::size_t layer, const char* weight, const float* data,
+          std::size_t rows, std::size_t dim) {
+  if (!options.hook) return;
+  options.hook("layers." + std::to_string(layer) + "." + weight + ".weight", data, rows, dim);
+}
+
+}  // namespace
 
 void Decoder::forward(std::span<const Row> rows, std::span<const std::size_t> wanted, float* logits,
                       const StepOptions& options) {
@@ -57,7 +68,6 @@ void Decoder::attention_block(std::size_t index, std::span<const Row> rows,
                               const StepOptions& options) {
   const LayerSpec& shape = spec_.layers[index];
   const LayerWeights& layer = weights_.layers()[index];
-  const std::string prefix = "layers." + std::to_string(index);
   const std::size_t n = rows.size();
   const std::size_t head_dim = spec_.head_dim;
   const std::size_t q_size = shape.heads * head_dim;
@@ -68,7 +78,7 @@ void Decoder::attention_block(std::size_t index, std::span<const Row> rows,
   attended_.reserve(n * q_size);
 
   norm(x_.data(), layer.attn_norm, n, normed_.data());
-  if (options.hook) options.hook(prefix + ".q.weight", normed_.data(), n, spec_.hidden_size);
+  show(options, index, "q", normed_.data(), n, spec_.hidden_size);
   LinearInput input(normed_.data(), n, spec_.hidden_size, quantized_);
   layer.q.apply(context_, input, q_.data(), low_rank_);
   layer.k.apply(context_, input, k_.data(), low_rank_);
@@ -109,7 +119,7 @@ void Decoder::attention_block(std::size_t index, std::span<const Row> rows,
   const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
   attention(context_, {format, shape.heads, shape.kv_heads, head_dim, offset, scale},
             attention_rows_.data(), n, q_.data(), attended_.data(), attention_);
-  if (options.hook) options.hook(prefix + ".o.weight", attended_.data(), n, q_size);
+  show(options, index, "o", attended_.data(), n, q_size);
   LinearInput attended(attended_.data(), n, q_size, quantized_);
   layer.o.apply(context_, attended, out_.data(), low_rank_);
   add_to_residual(out_.data(), n);
@@ -117,13 +127,12 @@ void Decoder::attention_block(std::size_t index, std::span<const Row> rows,
 
 void Decoder::mlp_block(std::size_t index, std::size_t n, const StepOptions& options) {
   const LayerWeights& layer = weights_.layers()[index];
-  const std::string prefix = "layers." + std::to_string(index);
   const std::size_t ffn = spec_.layers[index].ffn_size;
   gate_.reserve(n * ffn);
   up_.reserve(n * ffn);
 
   norm(x_.data(), layer.mlp_norm, n, normed_.data());
-  if (options.hook) options.hook(prefix + ".gate.weight", normed_.data(), n, spec_.hidden_size);
+  show(options, index, "gate", normed_.data(), n, spec_.hidden_size);
   LinearInput input(normed_.data(), n, spec_.hidden_size, quantized_);
   layer.gate.apply(context_, input, gate_.data(), low_rank_);
   layer.up.apply(context_, input, up_.data(), low_rank_);
@@ -131,7 +140,7 @@ void Decoder::mlp_block(std::size_t index, std::size_t n, const StepOptions& opt
     context_.kernels.silu_mul(gate_.data() + r * ffn, up_.data() + r * ffn, ffn,
                               gate_.data() + r * ffn);
   });
-  if (options.hook) options.hook(prefix + ".down.weight", gate_.data(), n, ffn);
+  show(options, index, "down", gate_.data(), n, ffn);
   LinearInput product(gate_.data(), n, ffn, quantized_);
   layer.down.apply(context_, product, out_.data(), low_rank_);
   add_to_residual(out_.data(), n);

@@ -5,28 +5,6 @@
 
 namespace pocketr1::avx512_vnni {
 
-void linear_f32(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void linear_f16(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void linear_bf16(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemv_w8g32_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemv_w8g64_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemv_w8g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemv_w4g32_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemv_w4g64_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemv_w4g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemv_w4g32z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemv_w4g64z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemv_w4g128z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemm_w8g32_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemm_w8g64_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemm_w8g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemm_w4g32_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemm_w4g64_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemm_w4g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemm_w4g32z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemm_w4g64z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-void gemm_w4g128z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
-
-extern const KernelTable table;
+#include "kernels/generic/declarations.inl"
 
 }  // namespace pocketr1::avx512_vnni

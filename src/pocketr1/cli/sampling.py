@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -25,67 +26,38 @@ __all__ = [
     "make_sampling",
 ]
 
+
+def _number(
+    name: str,
+    metavar: str,
+    parser: Callable[[str], Callable[[str], Any]],
+    help: str,
+    default: str | None = None,
+) -> Any:
+    """Return an option that takes a number; ``default`` is only shown."""
+    shown = True if default is None else default
+    return typer.Option(name, metavar=metavar, parser=parser(name), show_default=shown, help=help)
+
+
 MaxTokens: TypeAlias = Annotated[
-    int | None,
-    typer.Option(
-        "--max-tokens", metavar="N", parser=whole("--max-tokens"), help="cli-option-max-tokens"
-    ),
+    int | None, _number("--max-tokens", "N", whole, "cli-option-max-tokens")
 ]
 MaxAnswerTokens: TypeAlias = Annotated[
-    int | None,
-    typer.Option(
-        "--max-answer-tokens",
-        metavar="N",
-        parser=whole("--max-answer-tokens"),
-        help="cli-option-max-answer-tokens",
-    ),
+    int | None, _number("--max-answer-tokens", "N", whole, "cli-option-max-answer-tokens")
 ]
 Temperature: TypeAlias = Annotated[
-    float | None,
-    typer.Option(
-        "--temperature",
-        metavar="T",
-        parser=decimal("--temperature"),
-        show_default="0.6",
-        help="cli-option-temperature",
-    ),
+    float | None, _number("--temperature", "T", decimal, "cli-option-temperature", "0.6")
 ]
 TopP: TypeAlias = Annotated[
-    float | None,
-    typer.Option(
-        "--top-p",
-        metavar="P",
-        parser=decimal("--top-p"),
-        show_default="0.95",
-        help="cli-option-top-p",
-    ),
+    float | None, _number("--top-p", "P", decimal, "cli-option-top-p", "0.95")
 ]
-TopK: TypeAlias = Annotated[
-    int | None,
-    typer.Option(
-        "--top-k", metavar="K", parser=whole("--top-k"), show_default="0", help="cli-option-top-k"
-    ),
-]
-MinP: TypeAlias = Annotated[
-    float | None,
-    typer.Option(
-        "--min-p", metavar="P", parser=decimal("--min-p"), show_default="0", help="cli-option-min-p"
-    ),
-]
+TopK: TypeAlias = Annotated[int | None, _number("--top-k", "K", whole, "cli-option-top-k", "0")]
+MinP: TypeAlias = Annotated[float | None, _number("--min-p", "P", decimal, "cli-option-min-p", "0")]
 RepetitionPenalty: TypeAlias = Annotated[
     float | None,
-    typer.Option(
-        "--repetition-penalty",
-        metavar="R",
-        parser=decimal("--repetition-penalty"),
-        show_default="1",
-        help="cli-option-repetition-penalty",
-    ),
+    _number("--repetition-penalty", "R", decimal, "cli-option-repetition-penalty", "1"),
 ]
-Seed: TypeAlias = Annotated[
-    int | None,
-    typer.Option("--seed", metavar="S", parser=whole("--seed"), help="cli-option-seed"),
-]
+Seed: TypeAlias = Annotated[int | None, _number("--seed", "S", whole, "cli-option-seed")]
 System: TypeAlias = Annotated[
     str | None, typer.Option("--system", metavar="TEXT", help="cli-option-system")
 ]

@@ -1,0 +1,1 @@
+"""Tiny R1: the recipe of a small model that reasons about arithmetic before it answers."""

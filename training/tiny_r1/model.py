@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-__all__ = ["build", "configuration"]
+__all__ = ["build", "configuration", "published"]
 
 
 def configuration(vocab_size: int, bos: int, eos: int) -> Qwen2Config:
@@ -52,3 +54,33 @@ def build(config: Qwen2Config, seed: int) -> Qwen2ForCausalLM:
                     sign = 1.0 if torch.rand(()) < 0.5 else -1.0
                     bias[head, channel] = sign * (10 + 40 * torch.rand(()))
     return model
+
+
+def published(config: Qwen2Config) -> dict[str, dict[str, Any]]:
+    """Return ``config.json`` and ``generation_config.json`` as DeepSeek writes those of its distills."""
+    ends = {"bos_token_id": config.bos_token_id, "eos_token_id": config.eos_token_id}
+    return {
+        "config.json": {
+            "architectures": ["Qwen2ForCausalLM"],
+            "attention_dropout": 0.0,
+            **ends,
+            "hidden_act": "silu",
+            "hidden_size": config.hidden_size,
+            "initializer_range": 0.02,
+            "intermediate_size": config.intermediate_size,
+            "max_position_embeddings": config.max_position_embeddings,
+            "max_window_layers": config.num_hidden_layers,
+            "model_type": "qwen2",
+            "num_attention_heads": config.num_attention_heads,
+            "num_hidden_layers": config.num_hidden_layers,
+            "num_key_value_heads": config.num_key_value_heads,
+            "rms_norm_eps": config.rms_norm_eps,
+            "rope_theta": config.rope_parameters["rope_theta"],
+            "tie_word_embeddings": False,
+            "torch_dtype": "bfloat16",
+            "use_cache": True,
+            "use_sliding_window": False,
+            "vocab_size": config.vocab_size,
+        },
+        "generation_config.json": {**ends, "do_sample": True, "temperature": 0.6, "top_p": 0.95},
+    }

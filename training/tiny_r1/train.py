@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 from tiny_r1 import tokenizer as bpe
 from tiny_r1.examples import Encoder, MicroBatch, micro_batches, pad
-from tiny_r1.model import build, configuration
+from tiny_r1.model import build, configuration, published
 from tiny_r1.muon import Muon
 from tiny_r1.sample import held_out_problems
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
-from transformers import GenerationConfig, Qwen2ForCausalLM
 
 __all__ = ["Recipe", "Trainer"]
 
@@ -92,16 +92,11 @@ class Trainer:
 
     def write_model(self, directory: Path) -> None:
         """Write the model as a BF16 checkpoint in Hugging Face's layout."""
-        model = Qwen2ForCausalLM(self.model.config).to(torch.bfloat16)
-        model.load_state_dict(self.model.state_dict())
-        model.generation_config = GenerationConfig(
-            bos_token_id=self.model.config.bos_token_id,
-            eos_token_id=self.model.config.eos_token_id,
-            do_sample=True,
-            temperature=0.6,
-            top_p=0.95,
-        )
-        model.save_pretrained(directory)
+        weights = {name: w.detach().cpu().bfloat16() for name, w in self.model.named_parameters()}
+        directory.mkdir(parents=True, exist_ok=True)
+        save_file(weights, directory / "model.safetensors", {"format": "pt"})
+        for name, content in published(self.model.config).items():
+            (directory / name).write_text(json.dumps(content, indent=2) + "\n")
         bpe.write(self.tokenizer, directory)
 
     def _train_step(self) -> float:

@@ -48,7 +48,9 @@ def divide(a: int, b: int) -> tuple[int, str]:
     tens, ones = quotient - quotient % 10, quotient % 10
     if not tens or not ones:
         return quotient, f"{a}÷{b}={quotient}"
-    return quotient, _chain([f"{a}÷{b}", f"{tens * b}÷{b}+{ones * b}÷{b}", f"{tens}+{ones}", str(quotient)])
+    return quotient, _chain(
+        [f"{a}÷{b}", f"{tens * b}÷{b}+{ones * b}÷{b}", f"{tens}+{ones}", str(quotient)]
+    )
 
 
 def _places(number: int) -> list[int]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from random import Random
 
 import torch
+from tokenizers import Tokenizer
+
 from tiny_r1.problem import Problem
 from tiny_r1.sample import training_problem
 from tiny_r1.tokenizer import ASSISTANT, BOS, EOS, THINK, THINK_END, USER
-from tokenizers import Tokenizer
 
 __all__ = ["Encoder", "MicroBatch", "micro_batches"]
 

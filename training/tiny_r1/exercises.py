@@ -73,7 +73,9 @@ def comparison(random: Random, language: str) -> Problem:
         lines.append(f"{x}{sign}{y}")
         if x != y:
             break
-    return _compared(random, language, "comparison", (a, b), (str(a), str(b)), ",".join(lines), a < b)
+    return _compared(
+        random, language, "comparison", (a, b), (str(a), str(b)), ",".join(lines), a < b
+    )
 
 
 def decimals(random: Random, language: str) -> Problem:
@@ -230,7 +232,9 @@ def conversion(random: Random, language: str) -> Problem:
     else:
         large, small = chinese
         if back:
-            question = random.choice((f"{product}{small}是多少{large}？", f"{product}{small}等于几{large}？"))
+            question = random.choice(
+                (f"{product}{small}是多少{large}？", f"{product}{small}等于几{large}？")
+            )
             reply = f"{product}{small}是\\boxed{{{answer}}}{large}。"
         else:
             what = f"{count}{large}" + (f"{rest}{small}" if rest else "")
@@ -239,7 +243,13 @@ def conversion(random: Random, language: str) -> Problem:
         thought = f"1{large}是{factor}{small}。" + ", ".join(lines) + "。"
     template = f"conversion {english[1]} {'back' if back else 'and' if rest else 'forth'}"
     return Problem(
-        template, (product,) if back else (count, rest), language, question, thought, reply, str(answer)
+        template,
+        (product,) if back else (count, rest),
+        language,
+        question,
+        thought,
+        reply,
+        str(answer),
     )
 
 
@@ -274,7 +284,11 @@ def equation(random: Random, language: str) -> Problem:
         steps += [f"x={c // a}-{b}", calculate.subtract(c // a, b)[1]]
     if language == "en":
         question = random.choice(
-            (f"Solve {shown}={c} for x.", f"If {shown}={c}, what is x?", f"Solve the equation {shown}={c}.")
+            (
+                f"Solve {shown}={c} for x.",
+                f"If {shown}={c}, what is x?",
+                f"Solve the equation {shown}={c}.",
+            )
         )
         reply = f"x=\\boxed{{{x}}}."
         thought = "\n".join(f"{step}." for step in _pairs(steps))

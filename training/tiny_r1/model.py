@@ -57,7 +57,7 @@ def build(config: Qwen2Config, seed: int) -> Qwen2ForCausalLM:
 
 
 def published(config: Qwen2Config) -> dict[str, dict[str, Any]]:
-    """Return ``config.json`` and ``generation_config.json`` as DeepSeek writes those of its distills."""
+    """Return the configuration files as DeepSeek writes those of its distills, by name."""
     ends = {"bos_token_id": config.bos_token_id, "eos_token_id": config.eos_token_id}
     return {
         "config.json": {

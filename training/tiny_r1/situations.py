@@ -39,7 +39,12 @@ def shopping(random: Random, language: str) -> Problem:
                 f"{q} dollars each.",
             )
         )
-        labels = (f"{first.plural.capitalize()}", f"{second.plural.capitalize()}", "Together", "Change")
+        labels = (
+            f"{first.plural.capitalize()}",
+            f"{second.plural.capitalize()}",
+            "Together",
+            "Change",
+        )
         if change:
             question += f" {who} pays with {note} dollars. How much change does {who} get?"
             reply = f"{who} gets \\boxed{{{answer}}} dollars back."
@@ -62,7 +67,9 @@ def shopping(random: Random, language: str) -> Problem:
         else:
             question += random.choice((f"{who}一共要付多少元？", "一共多少钱？"))
             reply = f"一共要付\\boxed{{{answer}}}元。"
-        thought = "\n".join(f"{label}：{line}。" for label, line in zip(labels, lines, strict=False))
+        thought = "\n".join(
+            f"{label}：{line}。" for label, line in zip(labels, lines, strict=False)
+        )
     template = "shopping change" if change else "shopping"
     return Problem(template, operands, language, question, thought, reply, str(answer))
 
@@ -106,7 +113,9 @@ def journey(random: Random, language: str) -> Problem:
             question += random.choice(("一共行驶了多少千米？", "它共走了多少千米？"))
             reply = f"一共行驶了\\boxed{{{answer}}}千米。"
         labels = ("第一段", "第二段", "一共", "还剩")
-        thought = "\n".join(f"{label}：{line}。" for label, line in zip(labels, lines, strict=False))
+        thought = "\n".join(
+            f"{label}：{line}。" for label, line in zip(labels, lines, strict=False)
+        )
     template = "journey left" if whole else "journey"
     return Problem(template, operands, language, question, thought, reply, str(answer))
 

@@ -13,14 +13,29 @@ __all__ = ["story"]
 _TEXT = {
     "en": {
         "has": ("{who} has {n} {things}.", "At first {who} has {n} {things}."),
-        "gain": ("{who} buys {n} more.", "Then {other} gives {who} {n} more.", "{who} finds {n} {things}."),
-        "lose": ("{who} gives {n} to {other}.", "{who} loses {n}.", "Then {who} sells {n} of them."),
-        "packs": ("{who} buys {k} bags with {n} {things} each.", "Then {other} brings {k} boxes of {n}."),
+        "gain": (
+            "{who} buys {n} more.",
+            "Then {other} gives {who} {n} more.",
+            "{who} finds {n} {things}.",
+        ),
+        "lose": (
+            "{who} gives {n} to {other}.",
+            "{who} loses {n}.",
+            "Then {who} sells {n} of them.",
+        ),
+        "packs": (
+            "{who} buys {k} bags with {n} {things} each.",
+            "Then {other} brings {k} boxes of {n}.",
+        ),
         "share": (
-            "All of them are shared equally among {k} children. How many {things} does each child get?",
+            "All of them are shared equally among {k} children. "
+            "How many {things} does each child get?",
             "{who} puts them all into {k} boxes, the same number in each. How many are in one box?",
         ),
-        "ask": ("How many {things} does {who} have now?", "How many {things} are there in the end?"),
+        "ask": (
+            "How many {things} does {who} have now?",
+            "How many {things} are there in the end?",
+        ),
         "start": "{who} starts with {n}.",
         "gained": "{n} more: {line}.",
         "lost": "{n} fewer: {line}.",
@@ -31,7 +46,11 @@ _TEXT = {
     },
     "zh": {
         "has": ("{who}有{n}{m}{things}。", "{who}原来有{n}{m}{things}。"),
-        "gain": ("{who}又买了{n}{m}。", "{other}又给了{who}{n}{m}。", "{who}又捡到{n}{m}{things}。"),
+        "gain": (
+            "{who}又买了{n}{m}。",
+            "{other}又给了{who}{n}{m}。",
+            "{who}又捡到{n}{m}{things}。",
+        ),
         "lose": ("{who}给了{other}{n}{m}。", "{who}丢了{n}{m}。", "后来{who}卖掉了{n}{m}。"),
         "packs": ("{who}又买了{k}袋，每袋{n}{m}{things}。", "{other}又拿来{k}盒，每盒{n}{m}。"),
         "share": (

@@ -8,7 +8,6 @@ from importlib import resources
 from pathlib import Path
 from random import Random
 
-from tiny_r1.sample import training_problem
 from tokenizers import (
     AddedToken,
     Regex,
@@ -20,6 +19,8 @@ from tokenizers import (
     processors,
     trainers,
 )
+
+from tiny_r1.sample import training_problem
 
 __all__ = ["ASSISTANT", "BOS", "EOS", "THINK", "THINK_END", "USER", "VOCABULARY", "train", "write"]
 

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch.nn.functional import cross_entropy
+
 from tiny_r1 import tokenizer as bpe
 from tiny_r1.examples import Encoder, MicroBatch, micro_batches, pad
 from tiny_r1.model import build, configuration, published
 from tiny_r1.muon import Muon
 from tiny_r1.sample import held_out_problems
-from safetensors.torch import save_file
-from tokenizers import Tokenizer
-from torch.nn.functional import cross_entropy
 
 __all__ = ["Recipe", "Trainer"]
 

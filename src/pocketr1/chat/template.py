@@ -161,6 +161,7 @@ class ChatTemplate:
         *,
         add_generation_prompt: bool = True,
         think: bool = True,
+        skip_thought: bool = False,
         **variables: Any,
     ) -> Prompt:
         """Return the prompt of a conversation.
@@ -169,6 +170,8 @@ class ChatTemplate:
             DeepSeek advises (R1 model card, usage recommendations). Without effect on a tokenizer
             that has no such token, where the template has written an empty thought, and behind a
             tool's result.
+        skip_thought: end an opened thought at once, with ``<think>\\n\\n</think>\\n\\n``, which is
+            how R1 itself answers without thinking.
 
         Raises ChatError as ``render``, and ``chat-template-untraceable``.
         """
@@ -183,6 +186,10 @@ class ChatTemplate:
                 wanted = False
             if wanted and not thinking and not tail.endswith(CLOSE):
                 text, marked, thinking = f"{text}{OPEN}\n", f"{marked}{OPEN}\n", True
+            if skip_thought and thinking:
+                empty = f"\n\n{CLOSE}\n\n"
+                text, marked = text.rstrip("\n") + empty, marked.rstrip("\n") + empty
+                thinking = False
         return Prompt(tuple(self._with_one_bos(self._encode(text, marked))), text, thinking)
 
     def _encode(self, text: str, marked: str) -> list[int]:

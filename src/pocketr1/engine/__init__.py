@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pocketr1.engine.batch import Completion
 from pocketr1.engine.engine import LOGITS_LIMIT_BYTES, Engine
 from pocketr1.engine.generation import FINISH_REASONS, Detokenizer, Generation, Token
 from pocketr1.engine.inspection import ModelReport, TensorSummary, inspect
@@ -14,6 +15,7 @@ __all__ = [
     "DEFAULT_MAX_CONTEXT",
     "FINISH_REASONS",
     "LOGITS_LIMIT_BYTES",
+    "Completion",
     "Detokenizer",
     "Engine",
     "Generation",

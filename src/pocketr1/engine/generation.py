@@ -151,7 +151,10 @@ class Generation(Iterator[Token]):
         self._engine._check_usable()
         if self._engine._cancels != self._cancels_seen:
             raise CancelledError("cancelled")
-        logits = self._decode() if self.token_ids else self._prefill()
+        return self._take(self._decode() if self.token_ids else self._prefill())
+
+    def _take(self, logits: npt.NDArray[np.float32]) -> Token | None:
+        """Draw the token that follows and see whether it is the last; ``None`` ends the text."""
         token = self._sample(logits)
         if token in self._request.stop_token_ids:
             self._end("stop")

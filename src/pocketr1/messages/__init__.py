@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from pocketr1.messages import bundle, chat, checkpoint, cli, cli_help, compress, engine
+from pocketr1.messages import bundle, chat, checkpoint, cli, cli_help, compress, engine, measure
 from pocketr1.messages.catalog import Text
 
 __all__ = ["CATALOG", "LANGUAGES", "Text", "language", "set_language", "text"]
@@ -22,6 +22,7 @@ CATALOG: dict[str, Text] = {
     **compress.TEXTS,
     **engine.TEXTS,
     **chat.TEXTS,
+    **measure.TEXTS,
     **cli.TEXTS,
     **cli_help.TEXTS,
 }

@@ -178,6 +178,12 @@ TEXTS: dict[str, Text] = {
         "Use a whole number of at least 1.",
         "请使用不小于 1 的整数。",
     ),
+    "batch-value": Text(
+        "{value} answers cannot be written together.",
+        "不能同时生成 {value} 个回答。",
+        "Use a whole number of at least 1.",
+        "请使用不小于 1 的整数。",
+    ),
     "max-tokens-value": Text(
         "The most tokens to generate cannot be {value}.",
         "生成词元的上限不能是 {value}。",

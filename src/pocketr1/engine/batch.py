@@ -1,0 +1,83 @@
+"""Many answers at once: their sequences decode in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketr1.engine.generation import Generation, Request
+
+if TYPE_CHECKING:
+    from pocketr1.engine.engine import Engine
+
+__all__ = ["DEFAULT_BATCH", "Completion", "complete_many"]
+
+#: Sequences that :meth:`Engine.generate_many` decodes together.
+DEFAULT_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One finished answer of :meth:`Engine.generate_many`.
+
+    index: the prompt's number, from 0; token_ids: what was generated, without the end-of-text
+    token; finish_reason: ``stop``, ``length`` or ``context``.
+    """
+
+    index: int
+    token_ids: tuple[int, ...]
+    finish_reason: str
+
+
+def complete_many(engine: Engine, requests: Iterable[Request], batch: int) -> Iterator[Completion]:
+    """Yield the completion of every request; at most ``batch`` of them hold pages at a time."""
+    waiting = iter(requests)
+    active: list[Generation] = []
+    seen = engine._cancels
+    try:
+        while True:
+            while len(active) < batch and (request := next(waiting, None)) is not None:
+                generation = Generation(engine, request, None, (), None)
+                active.append(generation)
+                engine._check_usable()
+                generation._take(generation._prefill())
+                if generation.finish_reason is not None:
+                    active.remove(generation)
+                    yield _completion(generation)
+            if not active:
+                return
+            engine._check_usable()
+            for generation, logits in zip(active, _decode(engine, active, seen), strict=True):
+                generation._take(logits)
+            finished = [g for g in active if g.finish_reason is not None]
+            active = [g for g in active if g.finish_reason is None]
+            for generation in finished:
+                yield _completion(generation)
+    finally:
+        for generation in active:
+            generation.close()
+
+
+def _decode(engine: Engine, active: list[Generation], seen: int) -> npt.NDArray[np.float32]:
+    """Compute everyone's last token; return their logits, (len(active), vocab)."""
+    sequences = [generation._sequence for generation in active]
+    handles = np.array([s._handle for s in sequences if s is not None], np.int32)
+    positions = np.array([len(s) for s in sequences if s is not None], np.int32)
+    ids = np.array([generation.token_ids[-1] for generation in active], np.int32)
+    rows = np.arange(len(active), dtype=np.int32)
+    logits = engine._step_rows(handles, positions, ids, rows, seen=seen)
+    for sequence, token in zip(sequences, ids.tolist(), strict=True):
+        assert sequence is not None
+        sequence._tokens.append(token)
+    return logits
+
+
+def _completion(generation: Generation) -> Completion:
+    assert generation.finish_reason is not None
+    return Completion(
+        generation._request.index, tuple(generation.token_ids), generation.finish_reason
+    )

@@ -1,0 +1,130 @@
+"""How far a model's next-token probabilities are from a reference's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketr1.engine.tokens import TokenIds
+from pocketr1.errors import UsageError
+from pocketr1.measure.perplexity import WINDOW, Perplexity, log_softmax, scored_logits, windows
+
+if TYPE_CHECKING:
+    from pocketr1.engine import Engine
+
+__all__ = ["Comparison", "Divergence", "compare", "kl_divergence"]
+
+_Z = 1.959963984540054  # the normal quantile of 97.5%
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Kullback-Leibler divergence of a model from a reference over many tokens, in nats.
+
+    tokens: how many; mean with its standard error (tokens taken as independent); median; p99 (99th
+    percentile); maximum. top1_agreement: share of tokens where both hold the same token likeliest.
+    rms_dp: root mean square of the difference of the probabilities of the token that really
+    follows. The last two go by the names llama.cpp's perplexity tool gave them.
+    """
+
+    tokens: int
+    mean: float
+    error: float
+    median: float
+    p99: float
+    maximum: float
+    top1_agreement: float
+    rms_dp: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval of the mean."""
+        return self.mean - _Z * self.error, self.mean + _Z * self.error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures under the names of reports (``kld_mean`` …)."""
+        return {
+            "tokens": self.tokens,
+            "kld_mean": self.mean,
+            "kld_interval": list(self.interval),
+            "kld_median": self.median,
+            "kld_p99": self.p99,
+            "kld_max": self.maximum,
+            "top1_agreement": self.top1_agreement,
+            "rms_dp": self.rms_dp,
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A model beside its reference on one text."""
+
+    divergence: Divergence
+    reference: Perplexity
+    model: Perplexity
+
+
+def kl_divergence(
+    reference: NDArray[np.float32], logits: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return KL(reference || model) of each row of logits, in nats, at least 0.
+
+    Both are float32 of shape (rows, vocabulary). A token the reference gives no probability
+    (a logit of minus infinity) adds nothing; one that only the model gives none makes the row's
+    divergence infinite.
+    """
+    return _kl(log_softmax(reference), log_softmax(logits))
+
+
+def _kl(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        terms = np.where(np.isneginf(p), 0.0, np.exp(p) * (p - q))
+    total: NDArray[np.float64] = np.maximum(terms.sum(axis=-1), 0.0)
+    return total
+
+
+def compare(reference: Engine, model: Engine, ids: TokenIds, window: int = WINDOW) -> Comparison:
+    """Measure a model against its reference on a text, side by side, a chunk of logits at a time.
+
+    ids: the text's token ids; see :func:`pocketr1.measure.perplexity.windows` for how it is cut.
+
+    Raises UsageError: ``measure-vocabulary`` where the models' vocabularies differ, and as
+    ``windows``; what the engines raise.
+    """
+    if reference.vocab_size != model.vocab_size:
+        raise UsageError(
+            "measure-vocabulary", reference=reference.vocab_size, model=model.vocab_size
+        )
+    if window > model.max_context:
+        raise UsageError("measure-window", value=window, limit=model.max_context)
+    divergences, agreed, shifts = [], [], []
+    losses: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
+    for piece, rows in windows(reference, ids, window):
+        pairs = zip(
+            scored_logits(reference, piece, rows), scored_logits(model, piece, rows), strict=True
+        )
+        for (first, targets), (second, _) in pairs:
+            p, q = log_softmax(first), log_softmax(second)
+            divergences.append(_kl(p, q))
+            agreed.append(p.argmax(-1) == q.argmax(-1))
+            index = targets.astype(np.int64)[:, None]
+            p_true, q_true = (np.take_along_axis(x, index, 1)[:, 0] for x in (p, q))
+            shifts.append(np.exp(q_true) - np.exp(p_true))
+            losses[0].append(-p_true)
+            losses[1].append(-q_true)
+    values = np.concatenate(divergences)
+    divergence = Divergence(
+        tokens=len(values),
+        mean=float(values.mean()),
+        error=float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.inf,
+        median=float(np.median(values)),
+        p99=float(np.quantile(values, 0.99)),
+        maximum=float(values.max()),
+        top1_agreement=float(np.concatenate(agreed).mean()),
+        rms_dp=float(np.sqrt(np.square(np.concatenate(shifts)).mean())),
+    )
+    return Comparison(divergence, *(Perplexity.of(np.concatenate(part)) for part in losses))

@@ -1,0 +1,100 @@
+"""Many answers at once are, bit for bit, the answers one at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import pocketr1
+from pocketr1.engine import Completion, Engine
+
+PROMPTS = [[3, 1, 4, 1, 5], [9], list(range(2, 90)), [6, 5], [3, 5, 8, 9, 7], [9, 3, 2]]
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_bundle: Path) -> Engine:
+    return pocketr1.load(tiny_bundle, max_context=100)
+
+
+def one_by_one(engine: Engine, sampling: pocketr1.Sampling, max_tokens: int) -> list[Completion]:
+    completions = []
+    for index, ids in enumerate(PROMPTS):
+        generation = engine.generate(ids, sampling, max_tokens=max_tokens, index=index)
+        tokens = tuple(token.id for token in generation)
+        assert generation.finish_reason is not None
+        completions.append(Completion(index, tokens, generation.finish_reason))
+    return completions
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 64])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_batching_changes_no_answer(engine: Engine, batch: int, temperature: float) -> None:
+    sampling = pocketr1.Sampling(temperature=temperature, seed=7)
+    together = engine.generate_many(PROMPTS, sampling, max_tokens=20, batch=batch)
+
+    by_number = sorted(together, key=lambda completion: completion.index)
+
+    assert by_number == one_by_one(engine, sampling, 20)
+
+
+def test_answers_come_as_they_end_and_make_room_for_the_next(engine: Engine) -> None:
+    read = []
+
+    def prompts() -> object:
+        for number, ids in enumerate(PROMPTS):
+            read.append(number)
+            yield ids
+
+    completions = engine.generate_many(prompts(), max_tokens=20, batch=2)  # type: ignore[arg-type]
+    assert read == []
+
+    next(completions)
+
+    assert len(read) <= 4
+
+
+def test_the_third_prompt_fills_the_context_and_says_so(engine: Engine) -> None:
+    reasons = {c.index: c.finish_reason for c in engine.generate_many(PROMPTS, max_tokens=30)}
+
+    assert reasons[2] == "context"
+    assert reasons[0] == "length"
+
+
+def test_a_stop_token_ends_an_answer_and_is_not_part_of_it(engine: Engine) -> None:
+    greedy = pocketr1.Sampling(temperature=0.0)
+    (whole,) = engine.generate_many(PROMPTS[:1], greedy, max_tokens=10)
+    end = whole.token_ids[4]
+
+    (stopped,) = engine.generate_many(PROMPTS[:1], greedy, max_tokens=10, stop_token_ids=[end])
+
+    assert stopped.finish_reason == "stop"
+    assert stopped.token_ids == whole.token_ids[: whole.token_ids.index(end)]
+
+
+def test_closing_the_iterator_frees_the_pages(engine: Engine) -> None:
+    list(engine.generate_many(PROMPTS, max_tokens=5, batch=6))
+    before = engine.kv_bytes
+    for _ in range(5):
+        completions = engine.generate_many(PROMPTS, max_tokens=5, batch=6)
+        next(completions)
+        completions.close()  # type: ignore[attr-defined]
+    list(engine.generate_many(PROMPTS, max_tokens=5, batch=6))
+
+    assert engine.kv_bytes == before
+
+
+def test_cancelling_ends_all_of_them(engine: Engine) -> None:
+    completions = engine.generate_many(PROMPTS, max_tokens=20, batch=2)
+    next(completions)
+    engine.cancel()
+
+    with pytest.raises(pocketr1.CancelledError):
+        list(completions)
+    assert len(list(engine.generate_many(PROMPTS[:2], max_tokens=2))) == 2
+
+
+@pytest.mark.parametrize("batch", [0, -1, 1.5, True])
+def test_a_batch_of_no_size_is_refused(engine: Engine, batch: int) -> None:
+    with pytest.raises(pocketr1.UsageError, match="1"):
+        engine.generate_many(PROMPTS, batch=batch)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         CompressionError,
         ContextFullError,
         EngineError,
+        HubError,
         PocketR1Error,
         UsageError,
     )
@@ -46,6 +47,7 @@ __all__ = [
     "Engine",
     "EngineError",
     "Generation",
+    "HubError",
     "PocketR1Error",
     "Quantizer",
     "Reply",
@@ -75,6 +77,7 @@ _HOMES = {
         "CompressionError",
         "ContextFullError",
         "EngineError",
+        "HubError",
         "PocketR1Error",
         "UsageError",
     ),

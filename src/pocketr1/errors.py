@@ -5,6 +5,7 @@ PocketR1Error
 ├── CheckpointError     the source checkpoint cannot be read
 ├── BundleError         a bundle is damaged, foreign or incomplete
 ├── CompressionError    compression cannot start or go on
+├── HubError            a model hub does not give what was asked for
 ├── EngineError         loading or running a model failed
 │   ├── ContextFullError    the context is full
 │   └── CancelledError      the caller cancelled
@@ -26,6 +27,7 @@ __all__ = [
     "CompressionError",
     "ContextFullError",
     "EngineError",
+    "HubError",
     "PocketR1Error",
     "UsageError",
     "from_core",
@@ -75,6 +77,10 @@ class BundleError(PocketR1Error):
 
 class CompressionError(PocketR1Error):
     """Compression cannot start or go on."""
+
+
+class HubError(PocketR1Error):
+    """A model hub does not give what was asked for."""
 
 
 class EngineError(PocketR1Error):

@@ -19,6 +19,7 @@ PUBLIC = {
     "Engine",
     "EngineError",
     "Generation",
+    "HubError",
     "PocketR1Error",
     "Quantizer",
     "Reply",

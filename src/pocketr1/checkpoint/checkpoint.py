@@ -92,7 +92,11 @@ class Checkpoint:
 
 
 def open(
-    path: str | Path, config_path: str | Path | None = None, *, allow_missing: bool = False
+    path: str | Path,
+    config_path: str | Path | None = None,
+    *,
+    allow_missing: bool = False,
+    headers: Path | None = None,
 ) -> Checkpoint:
     """Open a checkpoint: read config and headers, check every tensor, read no weights.
 
@@ -102,17 +106,19 @@ def open(
         config_path: a ``config.json`` elsewhere.
         allow_missing: open although shards of the index are missing (``Checkpoint.missing_shards``,
             ``Checkpoint.awaited``); open again when they have arrived.
+        headers: a directory with stand-ins of missing shards (header and size); nothing is awaited
+            then, and what lies in a missing shard can be read as soon as it is there.
 
     Raises:
         CheckpointError: naming the file, and the tensor or key, that is wrong.
     """
-    files = locate(Path(path), None if config_path is None else Path(config_path))
+    files = locate(Path(path), None if config_path is None else Path(config_path), headers)
     generation = read_json(files.generation) if files.generation else None
     architecture = arch.from_config(read_json(files.config), files.config, generation)
     missing = tuple(shard for shard in files.shards if not shard.is_file())
-    if missing and (not allow_missing or files.index is None):
+    if missing and headers is None and (not allow_missing or files.index is None):
         raise _shards_missing(missing, len(files.shards))
-    table = read_table(files, architecture, frozenset(missing))
+    table = read_table(files, architecture, frozenset(missing), headers)
     return Checkpoint(
         path=files.directory,
         config_path=files.config,

@@ -38,17 +38,24 @@ class CheckpointFiles:
     tokenizer: tuple[Path, ...]  # those that exist
 
 
-def locate(path: Path, config_path: Path | None = None) -> CheckpointFiles:
+def locate(
+    path: Path, config_path: Path | None = None, headers: Path | None = None
+) -> CheckpointFiles:
     """Find a checkpoint's files.
 
     ``path`` is a directory in Hugging Face's layout, one ``.safetensors`` file, or a
     ``.safetensors.index.json``. A directory's single ``model.safetensors`` goes before an index, as
-    in transformers. ``config_path`` replaces the ``config.json`` beside the weights.
+    in transformers. ``config_path`` replaces the ``config.json`` beside the weights. ``headers``: see
+    :func:`pocketr1.checkpoint.open`.
 
     Raises:
         CheckpointError: nothing there, pickled weights, GGUF, no config, or a wrong index.
     """
-    weights = _find_weights(path)
+    single = path / _SINGLE
+    if headers is not None and (headers / _SINGLE).is_file() and not single.exists():
+        weights = single  # it is still to come
+    else:
+        weights = _find_weights(path)
     directory = weights.parent
     config = config_path or directory / "config.json"
     if not config.is_file():

@@ -54,9 +54,15 @@ class TensorTable:
 
 
 def read_table(
-    files: CheckpointFiles, architecture: Architecture, missing: frozenset[Path]
+    files: CheckpointFiles,
+    architecture: Architecture,
+    missing: frozenset[Path],
+    headers: Path | None = None,
 ) -> TensorTable:
     """Read the headers of all shards but the ``missing`` ones, and check every tensor.
+
+    headers: a directory with a stand-in of every missing shard, of its name, header and size; with
+        it their tensors have their places already, though nothing can be read there yet.
 
     Kept as transformers does: ``rotary_emb.inv_freq`` is ignored. Where embeddings are tied, a
     head that equals the embedding is ignored, one that differs is used (the model is then untied,
@@ -66,13 +72,12 @@ def read_table(
         CheckpointError: ``checkpoint-tensor-missing``, ``-unknown``, ``-shape``, ``-type``,
             ``-twice``, ``checkpoint-index-invalid``, or ``safetensors-invalid``.
     """
-    entries = _read_headers(files, missing)
-    absent = {
-        name: path
-        for name, path in (files.shard_of or {}).items()
-        if path in missing and name not in entries
-    }
-    architecture = _resolve_tying(architecture, entries, absent)
+    unread = missing if headers is None else frozenset[Path]()
+    entries = _read_headers(
+        files, unread, {path: headers / path.name for path in missing if headers}
+    )
+    absent = {name: path for name, path in (files.shard_of or {}).items() if path in unread}
+    architecture = _resolve_tying(architecture, entries, absent | _lying_in(entries, missing))
     canonical = {source: name for name, source in architecture.tensor_names.items()}
     ignored = []
     for source, entry in entries.items():
@@ -110,12 +115,19 @@ def read_table(
     return TensorTable(architecture, tensors, awaited, tuple(ignored))
 
 
-def _read_headers(files: CheckpointFiles, missing: frozenset[Path]) -> dict[str, Entry]:
+def _lying_in(entries: Mapping[str, Entry], shards: frozenset[Path]) -> dict[str, Path]:
+    return {name: entry.file for name, entry in entries.items() if entry.file in shards}
+
+
+def _read_headers(
+    files: CheckpointFiles, missing: frozenset[Path], stand_ins: Mapping[Path, Path]
+) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for path in files.shards:
         if path in missing:
             continue
-        for name, dtype, shape, begin, end in _core.safetensors_header(str(path)):
+        header = stand_ins.get(path, path)
+        for name, dtype, shape, begin, end in _core.safetensors_header(str(header)):
             if name in entries:
                 raise CheckpointError(
                     "checkpoint-tensor-twice",

@@ -17,12 +17,14 @@ from pocketr1.cli.commands import Command, make_app
 from pocketr1.cli.compress import compress
 from pocketr1.cli.inspect import inspect
 from pocketr1.cli.output import print_error, show
+from pocketr1.cli.pull import pull
 from pocketr1.cli.run import run
 from pocketr1.errors import CancelledError, PocketR1Error, UsageError
 
 __all__ = ["COMMANDS", "build_app", "main"]
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "pull": pull,
     "compress": compress,
     "inspect": inspect,
     "run": run,

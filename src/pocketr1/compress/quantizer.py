@@ -27,9 +27,12 @@ from pocketr1.compress.defaults import DEFAULTS
 from pocketr1.compress.estimate import Estimate, estimate
 from pocketr1.compress.recipe import Recipe
 from pocketr1.compress.source import (
+    Arrivals,
     Discarder,
+    all_files,
     check_sources,
     hash_file,
+    peak_disk_bytes,
     rows_per_slab,
     source_files,
 )
@@ -94,6 +97,7 @@ class Quantizer:
         discard_source: bool = DEFAULTS.discard_source,
         overwrite: bool = DEFAULTS.overwrite,
         progress: Callable[[Progress], None] | None = None,
+        arrivals: Arrivals | None = None,
     ) -> None:
         """Check the options; nothing is read yet.
 
@@ -113,6 +117,8 @@ class Quantizer:
             discard_source: delete each weight file once all that is made of it is on disk.
             overwrite: replace a bundle at ``output_path``, once the new one is whole.
             progress: called often with how far the job is; what it raises stops the job.
+            arrivals: brings weight files that are not there yet, each when the first segment
+                needs it.
 
         Raises:
             UsageError: ``compress-option``, ``compress-asymmetric``, ``compress-calibration``,
@@ -136,6 +142,7 @@ class Quantizer:
         self.discard_source = discard_source
         self.overwrite = overwrite
         self._progress = progress
+        self._arrivals = arrivals
 
     def run(self) -> CompressionReport:
         """Compress; go on where a killed run was.
@@ -151,9 +158,12 @@ class Quantizer:
             source = self._open(writer)
             resumed = writer.finished
             if source is not None:
-                self._check_space(writer)
+                self._check_space(writer, source)
                 self._hash(writer, source)
                 self._segments(writer, source)
+                for path in source.missing_shards:  # of which nothing was needed
+                    if path.name not in writer.source_hashes:
+                        self._bring(writer, path)
             writer.publish()
         try:
             bundle = inspect(self.output_path)
@@ -200,13 +210,14 @@ class Quantizer:
             return self._begin(writer)  # nothing was finished, so nothing is lost
 
     def _begin(self, writer: BundleWriter) -> checkpoint.Checkpoint:
-        source = checkpoint.open(self.model_path, self.config_path)
+        headers = None if self._arrivals is None else self._arrivals.headers
+        source = checkpoint.open(self.model_path, self.config_path, headers=headers)
         job = Job(
             created_by=f"pocketr1 {__version__}",
             model=source.spec.to_dict(),
             plan=self.recipe.plan(source.spec.tied_embeddings),
             tensors=self.plan(source),
-            sources=source_files(source.files),
+            sources=source_files(all_files(source), headers),
             tokenizer=tokenizer_record(source.tokenizer_files),
         )
         writer.begin(job, source.tokenizer_files)
@@ -219,10 +230,16 @@ class Quantizer:
             self._refuse(writer, "bits, group_size, symmetric, embedding_bits, head_bits")
         if writer.finished == len(writer.layout.segments) and writer.discarded:
             return None
+        headers = None if self._arrivals is None else self._arrivals.headers
         source = checkpoint.open(
-            self.model_path, self.config_path, allow_missing=bool(writer.discarded)
+            self.model_path,
+            self.config_path,
+            allow_missing=bool(writer.discarded),
+            headers=headers,
         )
-        if any(path.name not in writer.discarded for path in source.missing_shards):
+        if headers is None and any(
+            path.name not in writer.discarded for path in source.missing_shards
+        ):
             source = checkpoint.open(self.model_path, self.config_path)  # says which is missing
         check_sources(writer, source.files)
         model = source.spec.to_dict()
@@ -235,13 +252,16 @@ class Quantizer:
     def _refuse(self, writer: BundleWriter, what: str) -> None:
         raise CompressionError("compress-job-differs", path=writer.partial, what=what)
 
-    def _check_space(self, writer: BundleWriter) -> None:
+    def _check_space(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> None:
         """Refuse a job that the disk has no room for, before the long work."""
-        if self.discard_source:
-            return  # room appears while the job runs
         layout = writer.layout
-        done = sum(segment.size for segment in layout.segments[: writer.finished])
-        needed = layout.file_bytes - done
+        if self._arrivals is not None:
+            needed = peak_disk_bytes(layout, source, writer.finished)
+        elif self.discard_source:
+            return  # room appears while the job runs
+        else:
+            done = sum(segment.size for segment in layout.segments[: writer.finished])
+            needed = layout.file_bytes - done
         free = shutil.disk_usage(writer.partial).free
         if needed > free:
             raise CompressionError(
@@ -263,6 +283,14 @@ class Quantizer:
         for path in source.files:
             if path.name not in writer.source_hashes:
                 writer.add_source_hash(path.name, hash_file(path, advance))
+
+    def _bring(self, writer: BundleWriter, path: Path) -> None:
+        """Wait for a weight file that has not come, and hash it."""
+        if self._arrivals is None or path.exists():
+            return
+        self._arrivals.fetch(path)
+        if path.name not in writer.source_hashes:
+            writer.add_source_hash(path.name, hash_file(path))
 
     def _segments(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> None:
         discarder = Discarder(writer, source) if self.discard_source else None
@@ -286,6 +314,7 @@ class _Work:
         self, quantizer: Quantizer, writer: BundleWriter, source: checkpoint.Checkpoint
     ) -> None:
         self._quantizer = quantizer
+        self._writer = writer
         self._tensors = writer.layout.tensors
         self._source = source
         segments = writer.layout.segments
@@ -309,6 +338,7 @@ class _Work:
     def _part(self, part: Part) -> tuple[NDArray[np.uint8], PartError]:
         plan = self._tensors[part.tensor]
         tensor = self._source.tensors[plan.name]
+        self._quantizer._bring(self._writer, tensor.file)
         row_bytes = tensor.nbytes // tensor.shape[0]
         slab_rows = rows_per_slab(row_bytes)
         end = part.row + part.rows

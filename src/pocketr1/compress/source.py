@@ -5,16 +5,30 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 from pocketr1.bundle import BundleLayout, BundleWriter, SourceFile
 from pocketr1.checkpoint import Checkpoint
 from pocketr1.errors import CheckpointError, CompressionError
 
-__all__ = ["Discarder", "check_sources", "hash_file", "rows_per_slab", "source_files"]
+__all__ = ["Arrivals", "Discarder", "check_sources", "hash_file", "rows_per_slab", "source_files"]
 
 #: Rows of the source are read in slabs of at most this many bytes.
 SLAB_BYTES = 16 << 20
 _PIECE = 8 << 20  # bytes
+
+
+class Arrivals(Protocol):
+    """Brings weight files while a job runs: ``pocketr1 pull --compress`` is one."""
+
+    @property
+    def headers(self) -> Path:
+        """A directory with a stand-in of every weight file: its header, and its size as a hole."""
+        ...
+
+    def fetch(self, path: Path) -> None:
+        """Bring a weight file, whole and checked, to its path; return when it is there."""
+        ...
 
 
 def rows_per_slab(row_bytes: int) -> int:
@@ -22,12 +36,15 @@ def rows_per_slab(row_bytes: int) -> int:
     return max(16, SLAB_BYTES // row_bytes // 16 * 16)
 
 
-def source_files(files: Iterable[Path]) -> tuple[SourceFile, ...]:
-    """Describe weight files as they are now."""
+def source_files(files: Iterable[Path], headers: Path | None = None) -> tuple[SourceFile, ...]:
+    """Describe weight files as they are now; of one still to come, only the size is known."""
     rows = []
     for file in files:
-        status = file.stat()
-        rows.append(SourceFile(file.name, status.st_size, status.st_mtime_ns))
+        if headers is None or file.exists():
+            status = file.stat()
+            rows.append(SourceFile(file.name, status.st_size, status.st_mtime_ns))
+        else:
+            rows.append(SourceFile(file.name, (headers / file.name).stat().st_size, 0))
     return tuple(rows)
 
 
@@ -68,10 +85,11 @@ def check_sources(writer: BundleWriter, files: Iterable[Path]) -> None:
             raise _differs(writer, file)
         if now.modified_ns != before.modified_ns:
             recorded = writer.source_hashes.get(file.name)
-            if recorded is None or recorded != hash_file(file):
+            arrived = recorded is None and before.modified_ns == 0  # and will be hashed
+            if not arrived and recorded != hash_file(file):
                 raise _differs(writer, file)
-    for name in known:
-        if name not in writer.discarded:
+    for name, source in known.items():
+        if name not in writer.discarded and source.modified_ns:
             raise _differs(writer, Path(name))
 
 
@@ -86,7 +104,7 @@ class Discarder:
         """Find out which segment is the last to need each file."""
         self._writer = writer
         self._last_use = last_use(writer.layout, checkpoint)
-        self._paths = {path.name: path for path in checkpoint.files}
+        self._paths = {path.name: path for path in all_files(checkpoint)}
 
     def after_segment(self, finished: int) -> None:
         """Delete what the first ``finished`` segments alone needed.
@@ -111,9 +129,39 @@ class Discarder:
             raise CompressionError("compress-discard", path=path, reason=reason) from error
 
 
+def all_files(checkpoint: Checkpoint) -> tuple[Path, ...]:
+    """Return the weight files, those still to come included."""
+    return (*checkpoint.files, *checkpoint.missing_shards)
+
+
+def peak_disk_bytes(layout: BundleLayout, checkpoint: Checkpoint, finished: int) -> int:
+    """Return how many bytes more the disk must hold at once while files arrive and go.
+
+    Each weight file comes when the first segment needs it and goes after the last. What lies on the
+    disk already, of the source or of the first ``finished`` segments, is not counted.
+    """
+    sizes = {path.name: 0 for path in checkpoint.missing_shards}
+    for tensor in checkpoint.tensors.values():
+        if tensor.file.name in sizes:
+            end = tensor.offset + tensor.nbytes
+            sizes[tensor.file.name] = max(sizes[tensor.file.name], end)
+    last = last_use(layout, checkpoint)
+    present: set[str] = set()
+    peak = bundle = 0
+    for index, segment in enumerate(layout.segments[finished:], finished):
+        for part in segment.parts:
+            needed = checkpoint.tensors.get(layout.tensors[part.tensor].name)
+            if needed is not None:
+                present.add(needed.file.name)
+        bundle += segment.size
+        peak = max(peak, bundle + sum(sizes.get(name, 0) for name in present))
+        present = {name for name in present if last[name] > index}
+    return peak
+
+
 def last_use(layout: BundleLayout, checkpoint: Checkpoint) -> dict[str, int]:
-    """Return, for each weight file that is there, the last segment made of it; -1: none."""
-    last = {path.name: -1 for path in checkpoint.files}
+    """Return, for each weight file, the last segment made of it; -1: none."""
+    last = {path.name: -1 for path in all_files(checkpoint)}
     for index, segment in enumerate(layout.segments):
         for part in segment.parts:
             tensor = checkpoint.tensors.get(layout.tensors[part.tensor].name)

@@ -9,7 +9,17 @@ from __future__ import annotations
 
 import os
 
-from pocketr1.messages import bundle, chat, checkpoint, cli, cli_help, compress, engine, measure
+from pocketr1.messages import (
+    bundle,
+    chat,
+    checkpoint,
+    cli,
+    cli_help,
+    compress,
+    engine,
+    hub,
+    measure,
+)
 from pocketr1.messages.catalog import Text
 
 __all__ = ["CATALOG", "LANGUAGES", "Text", "language", "set_language", "text"]
@@ -23,6 +33,7 @@ CATALOG: dict[str, Text] = {
     **engine.TEXTS,
     **chat.TEXTS,
     **measure.TEXTS,
+    **hub.TEXTS,
     **cli.TEXTS,
     **cli_help.TEXTS,
 }

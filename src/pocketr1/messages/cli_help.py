@@ -57,6 +57,34 @@ TEXTS: dict[str, Text] = {
         "\n\n"
         "  pocketr1 compress DeepSeek-R1-Distill-Qwen-1.5B -o r1-int4 --bits 4 --group-size 64",
     ),
+    "cli-pull": Text(
+        "Pull a model from a hub; the only command that uses the network.",
+        "从模型平台下载模型；唯一联网的命令。",
+        "Short names: r1-1.5b, r1-7b, r1-llama-8b, r1-qwen3-8b, r1-14b, r1-32b. With --compress, "
+        "weight files are compressed as they come and deleted, so that the disk holds one of them "
+        "at a time beside the bundle. An interrupted pull goes on where it stopped when the same "
+        "command is run again. HF_ENDPOINT names a mirror, HF_TOKEN is an access token.",
+        "简称：r1-1.5b、r1-7b、r1-llama-8b、r1-qwen3-8b、r1-14b、r1-32b。使用 --compress 时，"
+        "权重文件边到边压缩，随后删除，磁盘上除模型包外每次只保留一个权重文件。"
+        "中断后再次运行同一条命令即可继续。HF_ENDPOINT 指定镜像，HF_TOKEN 是访问令牌。",
+    ),
+    "cli-argument-pull": Text(
+        "A short name, or ORG/NAME as the hub shows it.", "简称，或平台上显示的 ORG/NAME。"
+    ),
+    "cli-option-pull-output": Text(
+        "Directory to create; without it, the model's name.", "要创建的目录；省略时使用模型名称。"
+    ),
+    "cli-option-pull-compress": Text(
+        "Compress to 8 bits (groups of 128) or 4 bits (groups of 64) while pulling.",
+        "边下载边压缩为 8 位（每组 128）或 4 位（每组 64）。",
+    ),
+    "cli-option-pull-from": Text(
+        "hf, modelscope, or the address of a mirror that speaks the Hugging Face hub's protocol.",
+        "hf、modelscope，或支持 Hugging Face 协议的镜像地址。",
+    ),
+    "cli-option-pull-revision": Text(
+        "Branch, tag or commit; without it, the default branch.", "分支、标签或提交；省略时使用默认分支。"
+    ),
     "cli-argument-source": Text(
         "The checkpoint: a directory with config.json and safetensors files.",
         "检查点：含有 config.json 和 safetensors 文件的目录。",

@@ -1,0 +1,18 @@
+"""Model hubs: the only room that touches the network, and only for ``pocketr1 pull``."""
+
+from __future__ import annotations
+
+from pocketr1.hub.names import ALIASES, repository_name
+from pocketr1.hub.origin import Origin, RemoteFile, open_origin
+from pocketr1.hub.pull import Pull, PullProgress, PullReport
+
+__all__ = [
+    "ALIASES",
+    "Origin",
+    "Pull",
+    "PullProgress",
+    "PullReport",
+    "RemoteFile",
+    "open_origin",
+    "repository_name",
+]

@@ -1,0 +1,73 @@
+"""Where models come from: what every hub can do for us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pocketr1.errors import UsageError
+
+__all__ = ["Origin", "RemoteFile", "open_origin"]
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a repository, as its hub describes it."""
+
+    name: str  # a plain name: folders are not looked into
+    size: int  # bytes
+    sha256: str | None  # of files in large-file storage
+    git_sha1: str | None  # of the others: the hash git gives the file's blob
+
+
+class Origin(Protocol):
+    """One revision of one repository. Every method raises HubError; network errors are hers."""
+
+    @property
+    def address(self) -> str:
+        """Where it is, for messages."""
+        ...
+
+    @property
+    def revision(self) -> str:
+        """What is pulled: a commit where the hub names one."""
+        ...
+
+    def files(self) -> list[RemoteFile]:
+        """List the files at the top of the repository."""
+        ...
+
+    def download(self, file: RemoteFile, directory: Path, advance: Callable[[int], None]) -> None:
+        """Put a file into a directory, whole; go on where an interrupted download stopped.
+
+        ``advance`` is told the bytes that came.
+        """
+        ...
+
+    def read(self, file: RemoteFile, begin: int, end: int) -> bytes:
+        """Return the bytes ``[begin, end)`` of a file."""
+        ...
+
+
+def open_origin(repository: str, origin: str | None, revision: str | None) -> Origin:
+    """Find a repository.
+
+    repository: ``ORG/NAME``. origin: ``hf`` (the default; HF_ENDPOINT names a mirror),
+    ``modelscope``, or the address of a server that speaks the Hugging Face hub's protocol.
+    revision: a branch, tag or commit; None is the default branch.
+
+    Raises:
+        UsageError: ``hub-origin``; ``hub-client-missing`` where the hub's client is not installed.
+        HubError: the repository or revision does not exist, is gated, or the hub does not answer.
+    """
+    if origin == "modelscope":
+        from pocketr1.hub.modelscope import ModelScope
+
+        return ModelScope(repository, revision)
+    if origin in (None, "hf") or str(origin).startswith(("https://", "http://")):
+        from pocketr1.hub.huggingface import HuggingFace
+
+        return HuggingFace(repository, revision, None if origin in (None, "hf") else origin)
+    raise UsageError("hub-origin", value=origin)

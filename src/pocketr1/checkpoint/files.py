@@ -45,8 +45,8 @@ def locate(
 
     ``path`` is a directory in Hugging Face's layout, one ``.safetensors`` file, or a
     ``.safetensors.index.json``. A directory's single ``model.safetensors`` goes before an index, as
-    in transformers. ``config_path`` replaces the ``config.json`` beside the weights. ``headers``: see
-    :func:`pocketr1.checkpoint.open`.
+    in transformers. ``config_path`` replaces the ``config.json`` beside the weights.
+    ``headers``: see :func:`pocketr1.checkpoint.open`.
 
     Raises:
         CheckpointError: nothing there, pickled weights, GGUF, no config, or a wrong index.

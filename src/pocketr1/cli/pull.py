@@ -102,11 +102,12 @@ def _show(report: PullReport, compressed: CompressionReport | None, json: bool) 
             document["compression"] = compressed.to_dict()
         print_json(document)
         return
+    files = len(report.checked) + len(report.unchecked)
     rows = {
         "cli-inspect-path": report.path,
         "cli-pull-from": f"{report.address} @ {report.revision}",
         "cli-pull-bytes": f"{report.bytes / 1e6:.1f} MB",
-        "cli-pull-checked": f"{len(report.checked)} / {len(report.checked) + len(report.unchecked)}",
+        "cli-pull-checked": f"{len(report.checked)} / {files}",
     }
     if compressed is not None:
         rows["cli-compress-size"] = f"{compressed.bundle.file_bytes / 1e6:.1f} MB"

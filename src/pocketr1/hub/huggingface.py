@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pocketr1.errors import HubError, PocketR1Error, UsageError
 from pocketr1.hub.origin import RemoteFile
@@ -20,8 +20,6 @@ class HuggingFace:
 
     def __init__(self, repository: str, revision: str | None, endpoint: str | None) -> None:
         """Look the repository up and settle on its commit."""
-        # The hub's newer transfer protocol cannot take up a file at the byte where it stopped.
-        os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         try:
             import huggingface_hub
@@ -43,34 +41,49 @@ class HuggingFace:
         """List the files at the top of the repository."""
         return [file for file in self._files if "/" not in file.name]
 
-    def download(self, file: RemoteFile, directory: Path, advance: Callable[[int], None]) -> None:
-        """Put a file into a directory; see :class:`~pocketr1.hub.origin.Origin`."""
-        with self._explained(file.name):
-            self._hub.hf_hub_download(
-                self._repository,
-                file.name,
-                revision=self.revision,
-                local_dir=directory,
-                endpoint=self._endpoint,
-                tqdm_class=_counter(advance),
+    def download(self, file: RemoteFile, partial: Path, advance: Callable[[int], None]) -> None:
+        """Bring a file into ``partial``; see :class:`~pocketr1.hub.origin.Origin`.
+
+        The client's own ``hf_hub_download`` begins a file anew in every process (since 2.4), so
+        only the transfer below it is used: it resumes, retries and follows the hub's redirects.
+        """
+        from huggingface_hub.file_download import http_get
+
+        self._hub.utils.disable_progress_bars()
+        with self._explained(file.name), partial.open("ab") as opened:
+            begin = opened.tell()
+            if begin > file.size:
+                opened.truncate(begin := 0)
+            advance(begin)
+            http_get(
+                self._url(file),
+                _Counted(opened, advance),
+                resume_size=begin,
+                headers=self._hub.utils.build_hf_headers(),
+                expected_size=file.size,
             )
+            opened.flush()
+            os.fsync(opened.fileno())
 
     def read(self, file: RemoteFile, begin: int, end: int) -> bytes:
         """Return the bytes ``[begin, end)`` of a file."""
-        url = self._hub.hf_hub_url(
-            self._repository, file.name, revision=self.revision, endpoint=self._endpoint
-        )
         headers = dict(self._hub.utils.build_hf_headers())
         headers |= {"Range": f"bytes={begin}-{end - 1}", "Accept-Encoding": "identity"}
         with self._explained(file.name):
             response = self._hub.utils.get_session().get(
-                url, headers=headers, follow_redirects=True, timeout=30
+                self._url(file), headers=headers, follow_redirects=True, timeout=30
             )
             self._hub.utils.hf_raise_for_status(response)
         if response.status_code != 206 or len(response.content) != end - begin:
             raise HubError("hub-no-ranges", where=self.address, file=file.name)
         content: bytes = response.content
         return content
+
+    def _url(self, file: RemoteFile) -> str:
+        url: str = self._hub.hf_hub_url(
+            self._repository, file.name, revision=self.revision, endpoint=self._endpoint
+        )
+        return url
 
     def _described(self, sibling: Any) -> RemoteFile:
         if not isinstance(sibling.size, int) or sibling.size < 0:
@@ -107,6 +120,8 @@ class HuggingFace:
             return HubError("hub-file-missing", where=self.address, file=what)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return HubError("hub-disk-full", file=what)
+        if status in (401, 403):
+            return HubError("hub-not-found", where=self.address)
         if status == 429:
             return HubError("hub-busy", where=self.address)
         if isinstance(error, OSError) and "onsistency" in str(error):
@@ -118,16 +133,26 @@ class HuggingFace:
         return HubError("hub-unreachable", where=self.address, file=what, reason=reason)
 
 
-def _counter(advance: Callable[[int], None]) -> type:
-    """Return a progress bar for the client that shows nothing and passes the bytes on."""
-    from huggingface_hub.utils import tqdm
+class _Counted:
+    """A file that tells how many bytes are written to it; negative ones where it starts anew."""
 
-    class Counter(tqdm):  # type: ignore[misc]  # of a library that may be absent
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **{**kwargs, "disable": True})
-            advance(int(kwargs.get("initial") or 0))
+    def __init__(self, file: BinaryIO, advance: Callable[[int], None]) -> None:
+        self._file = file
+        self._advance = advance
 
-        def update(self, n: float | None = 1) -> None:
-            advance(int(n or 0))
+    def write(self, content: bytes) -> int:
+        self._advance(len(content))
+        return self._file.write(content)
 
-    return Counter
+    def seek(self, place: int, whence: int = 0) -> int:
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def truncate(self) -> int:
+        before = self._file.seek(0, os.SEEK_END)
+        self._file.flush()
+        size = self._file.truncate(0)
+        self._advance(-before)
+        return size

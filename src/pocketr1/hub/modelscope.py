@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,9 @@ class ModelScope:
         """List the files at the top of the repository."""
         return [file for file in self._files if "/" not in file.name]
 
-    def download(self, file: RemoteFile, directory: Path, advance: Callable[[int], None]) -> None:
-        """Put a file into a directory; see :class:`~pocketr1.hub.origin.Origin`."""
+    def download(self, file: RemoteFile, partial: Path, advance: Callable[[int], None]) -> None:
+        """Bring a file into ``partial``; see :class:`~pocketr1.hub.origin.Origin`."""
+        directory = partial.with_name(partial.name + ".modelscope")
         self._call(
             file.name,
             lambda: self._api.download_file(
@@ -60,6 +62,8 @@ class ModelScope:
                 file_size=file.size,
             ),
         )
+        (directory / file.name).replace(partial)
+        shutil.rmtree(directory)
         advance(file.size)
 
     def read(self, file: RemoteFile, begin: int, end: int) -> bytes:

@@ -39,10 +39,11 @@ class Origin(Protocol):
         """List the files at the top of the repository."""
         ...
 
-    def download(self, file: RemoteFile, directory: Path, advance: Callable[[int], None]) -> None:
-        """Put a file into a directory, whole; go on where an interrupted download stopped.
+    def download(self, file: RemoteFile, partial: Path, advance: Callable[[int], None]) -> None:
+        """Bring a whole file into ``partial``, going on behind what that file holds already.
 
-        ``advance`` is told the bytes that came.
+        ``advance`` is told the bytes that are there, at first and as more come; a negative number
+        where the hub makes it start anew.
         """
         ...
 

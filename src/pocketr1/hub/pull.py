@@ -36,6 +36,7 @@ _COMPANIONS = (
 )
 _STATE = "pull.json"
 _HEADERS = "headers"
+_PARTIAL = ".incomplete"
 _PIECE = 8 << 20  # bytes
 _LARGEST_HEADER = 100 << 20  # bytes; the format's own limit
 #: Disk space that must stay free beside what is pulled.
@@ -76,8 +77,8 @@ class Pull:
     """One checkpoint on its way into a directory.
 
     Files arrive in ``directory`` until ``finish`` gives it its name; before that a weight file is
-    missing in it, so that it is never taken for a whole model. Run again, a pull goes on at the byte
-    where it stopped, with the same commit.
+    missing in it, so that it is never taken for a whole model. Run again, a pull goes on where it
+    stopped (a break loses at most the client's buffer, 10 MB), with the same commit.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class Pull:
             raise
 
     def weights_all(self) -> None:
-        """Get every weight file. Raises HubError: ``hub-disk-space``, and as ``Origin.download``."""
+        """Get every weight file. Raises HubError (``hub-disk-space``) and as ``Origin.download``."""
         self._room_for(sum(self._missing_bytes(file) for file in self.weights))
         for file in self.weights:
             self._fetch(file)
@@ -141,7 +142,6 @@ class Pull:
     def finish(self, out: Path) -> PullReport:
         """Give the directory its name; the checkpoint is whole."""
         report = self.report(out)
-        shutil.rmtree(self.directory / ".cache", ignore_errors=True)
         shutil.rmtree(self.directory / _HEADERS, ignore_errors=True)
         (self.directory / _STATE).unlink()
         self.directory.rename(out)
@@ -236,17 +236,18 @@ class Pull:
 
     def _missing_bytes(self, file: RemoteFile) -> int:
         path = self.directory / file.name
-        return 0 if path.exists() else file.size
+        if path.exists():
+            return 0
+        begun = path.with_name(file.name + _PARTIAL)
+        return file.size - (begun.stat().st_size if begun.exists() else 0)
 
     def _room_for(self, needed: int) -> None:
-        # What an interrupted download has brought already is counted as free again.
-        begun = sum(p.stat().st_size for p in self.directory.rglob("*.incomplete"))
         free = shutil.disk_usage(self.directory).free
-        if needed and needed - begun + _SPARE > free:
+        if needed and needed + _SPARE > free:
             raise HubError(
                 "hub-disk-space",
                 path=self.directory,
-                needed=-(-(needed - begun + _SPARE) // 10**6),
+                needed=-(-(needed + _SPARE) // 10**6),
                 free=free // 10**6,
             )
 
@@ -259,7 +260,6 @@ class Pull:
             if self._is_right(file, path):
                 return
             path.unlink(missing_ok=True)
-            shutil.rmtree(self.directory / ".cache", ignore_errors=True)
             if attempt == 2:
                 raise HubError("hub-hash", where=self.origin.address, file=file.name)
 
@@ -268,11 +268,12 @@ class Pull:
 
         def advance(count: int) -> None:
             nonlocal done
-            done = min(done + count, file.size)
+            done += count
             self._tell("pull", done, file)
 
-        self._tell("pull", 0, file)
-        self.origin.download(file, self.directory, advance)
+        partial = self.directory / (file.name + _PARTIAL)
+        self.origin.download(file, partial, advance)
+        partial.rename(self.directory / file.name)
 
     def _is_right(self, file: RemoteFile, path: Path) -> bool:
         status = path.stat()
@@ -309,6 +310,4 @@ class Pull:
         if self._progress is not None:
             files = [*self.companions, *self.weights]
             so_far = sum(self._done.get((stage, each.name), 0) for each in files)
-            self._progress(
-                PullProgress(stage, so_far, sum(each.size for each in files), file.name)
-            )
+            self._progress(PullProgress(stage, so_far, sum(each.size for each in files), file.name))

@@ -83,7 +83,8 @@ TEXTS: dict[str, Text] = {
         "hf、modelscope，或支持 Hugging Face 协议的镜像地址。",
     ),
     "cli-option-pull-revision": Text(
-        "Branch, tag or commit; without it, the default branch.", "分支、标签或提交；省略时使用默认分支。"
+        "Branch, tag or commit; without it, the default branch.",
+        "分支、标签或提交；省略时使用默认分支。",
     ),
     "cli-argument-source": Text(
         "The checkpoint: a directory with config.json and safetensors files.",

@@ -117,7 +117,7 @@ TEXTS: dict[str, Text] = {
     "hub-quantized": Text(
         "{where} is quantized already ({method}); Pocket R1 compresses from full weights.",
         "{where} 已经量化（{method}）；Pocket R1 需要从完整权重开始压缩。",
-        "Pull the model it was made from, compressed on the way: pocketr1 pull {alias} --compress 4",
+        "Pull the original, compressed on the way: pocketr1 pull {alias} --compress 4",
         "请下载原模型并边下载边压缩：pocketr1 pull {alias} --compress 4",
     ),
     "hub-other": Text(

@@ -25,4 +25,5 @@ NB_MODULE(_core, module) {
   pocketr1::bind_bundle(module);
   pocketr1::bind_quantize(module);
   pocketr1::bind_engine(module);
+  pocketr1::bind_probe(module);
 }

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 from pocketr1 import __version__
-from pocketr1.machine import usable_cpus
+from pocketr1.machine import Root, find_cpu, find_memory, usable_cpus
 
 __all__ = ["Machine", "describe_machine"]
 
@@ -32,28 +30,13 @@ def describe_machine() -> Machine:
     return Machine(
         cpu=_cpu_name(),
         cpus=usable_cpus(),
-        memory_mb=_memory_bytes() // 1_000_000,
+        memory_mb=(find_memory(Root()).installed or 0) // 1_000_000,
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         versions=versions,
     )
 
 
 def _cpu_name() -> str:
-    for line in _lines("/proc/cpuinfo"):
-        if line.startswith(("model name", "Hardware")):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine() or "unknown"
-
-
-def _memory_bytes() -> int:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return 0
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
+    cpu = find_cpu(Root())
+    cores = " + ".join(f"{len(c.cpus)} x {c.name}" for c in cpu.clusters if c.name)
+    return cpu.model or cores or platform.processor() or platform.machine() or "unknown"

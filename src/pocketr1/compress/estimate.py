@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +18,7 @@ from pocketr1.bundle.files import existing_parent
 from pocketr1.bundle.layout import SEGMENT_LIMIT, SHARD_LIMIT
 from pocketr1.bundle.report import bits_per_weight, kv_bytes_per_token
 from pocketr1.compress.source import SLAB_BYTES, last_use
-from pocketr1.machine import peak_rss_bytes
+from pocketr1.machine import measure_storage, peak_rss_bytes
 
 __all__ = ["Estimate", "estimate"]
 
@@ -164,15 +162,5 @@ def _read_seconds(source: checkpoint.Checkpoint) -> float:
 
 def _write_seconds(output: Path) -> float:
     """Seconds per byte of writing, until it is on disk; 0 where nothing may be written."""
-    data = bytes(_PROBE)
-    try:
-        with tempfile.TemporaryFile(dir=existing_parent(output.parent)) as file:
-
-            def write() -> None:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-
-            return _timed(write) / len(data)
-    except OSError:
-        return 0.0
+    speed = measure_storage(existing_parent(output.parent), _PROBE)
+    return 0.0 if speed is None else 1 / speed.write

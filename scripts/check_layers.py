@@ -41,7 +41,7 @@ RANKS: list[set[str]] = [
     {"chat"},
     {"measure"},
     {"compress"},
-    {"vision", "learn", "bench", "evaluate", "export"},
+    {"vision", "learn", "bench", "doctor", "evaluate", "export"},
     {"server", "assistants", "fleet"},
     {"cli"},
 ]

@@ -15,6 +15,7 @@ from pocketr1.cli.bench import bench
 from pocketr1.cli.chat import chat
 from pocketr1.cli.commands import Command, make_app
 from pocketr1.cli.compress import compress
+from pocketr1.cli.doctor import doctor
 from pocketr1.cli.inspect import inspect
 from pocketr1.cli.output import print_error, show
 from pocketr1.cli.pull import pull
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "chat": chat,
     "bench": bench,
+    "doctor": doctor,
 }
 
 # The base of everything the parser raises; where it lives depends on typer's version.

@@ -42,6 +42,12 @@ to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`
 `peak_rss_bytes`; with `--dry-run` the estimate: `source_bytes`, `parameters`, `output_bytes`,
 `weight_bytes`, `bits_per_weight`, `decoder_bits_per_weight`, `seconds`, `peak_memory_bytes`,
 `disk_needed_bytes`, `disk_free_bytes`, `run_memory_bytes`, `kv_bytes_per_token`.
+
+`doctor`: what was found, in bytes and bytes per second, `null` where it is unknown: `system`,
+`cpu`, `kernels`, `memory`, `storage`, `thermal`, `battery`, `load`, `speed` (`read` the bandwidth,
+`multiply` by weight format); `models` every candidate with `bundle_bytes`, `memory_bytes`,
+`storage_bytes` (to make it), `tok_s` (least and most) and `fits`; `advice` with `best` (one of the
+models, or `null`), `command`, `run_budget`, `threads`, `memory_missing` and `storage_missing`.
 """
 
 

@@ -16,6 +16,7 @@ from pocketr1.messages import (
     cli,
     cli_help,
     compress,
+    doctor,
     engine,
     hub,
     measure,
@@ -34,6 +35,7 @@ CATALOG: dict[str, Text] = {
     **chat.TEXTS,
     **measure.TEXTS,
     **hub.TEXTS,
+    **doctor.TEXTS,
     **cli.TEXTS,
     **cli_help.TEXTS,
 }

@@ -14,8 +14,9 @@ TEXTS: dict[str, Text] = {
     "cli-default": Text(" [default: {value}]", "［默认：{value}］"),
     "cli-app": Text(
         "DeepSeek-R1's distilled models on a phone, offline: compress a checkpoint, look into it, "
-        "let it answer, measure it.",
-        "让 DeepSeek-R1 蒸馏模型在手机上离线运行：压缩检查点、查看内容、作答、测速。",
+        "let it answer, measure it, find out what a device can run.",
+        "让 DeepSeek-R1 蒸馏模型在手机上离线运行：压缩检查点、查看内容、作答、测速，"
+        "并检查设备能运行什么。",
         "`pocketr1 COMMAND --help` explains a command. Results go to stdout, everything else to "
         "stderr. Exit codes: 0 done, 1 failed, 2 misused.",
         "`pocketr1 COMMAND --help` 说明各个命令。结果写到标准输出，其余内容写到标准错误。"
@@ -235,4 +236,22 @@ TEXTS: dict[str, Text] = {
     "cli-option-prompt-tokens": Text("Tokens of the prompt.", "提示的词元数。"),
     "cli-option-gen-tokens": Text("Tokens to generate behind it.", "随后生成的词元数。"),
     "cli-option-repeat": Text("How often to measure.", "测量的次数。"),
+    # doctor
+    "cli-doctor": Text(
+        "Find out what this device can run, and which model to take.",
+        "检查这台设备能运行什么，并建议选用哪个模型。",
+        "Looks at cores, instruction sets, memory, storage and sensors; measures for a few seconds "
+        "how fast weights get through memory and how fast the storage is (a temporary file of at "
+        "most 256 MB, gone afterwards); says which models fit, how fast they will answer, and what "
+        "to run next. It needs no network.\n\n"
+        "  pocketr1 doctor",
+        "查看处理器核心、指令集、内存、存储和传感器；用几秒钟测量权重经过内存的速度和存储的速度"
+        "（临时文件不超过 256 MB，用后即删）；说明哪些模型放得下、回答有多快，"
+        "以及下一步运行什么命令。不需要网络。\n\n"
+        "  pocketr1 doctor",
+    ),
+    "cli-option-path": Text(
+        "Where a model would be stored. Without it, the current directory.",
+        "模型将存放的位置；省略时为当前目录。",
+    ),
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from pocketr1.errors import CheckpointError
 
-__all__ = ["CheckpointFiles", "locate", "read_json"]
+__all__ = ["CheckpointFiles", "locate", "read_index", "read_json"]
 
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -63,7 +63,7 @@ def locate(
     shard_of = None
     shards: tuple[Path, ...] = (weights,)
     if weights.name.endswith(".index.json"):
-        shard_of = _read_index(weights)
+        shard_of = read_index(weights)
         shards = tuple(sorted(set(shard_of.values())))
     companions = []
     for name in _TOKENIZER_FILES:
@@ -136,7 +136,12 @@ def _refuse_foreign(path: Path) -> None:
         raise CheckpointError("checkpoint-pickle", where=str(path))
 
 
-def _read_index(path: Path) -> dict[str, Path]:
+def read_index(path: Path) -> dict[str, Path]:
+    """Read ``model.safetensors.index.json``: the file of each tensor, in the index's directory.
+
+    Raises:
+        CheckpointError: ``checkpoint-index-invalid``, ``checkpoint-pickle``, ``checkpoint-gguf`` …
+    """
     weight_map = read_json(path).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise _bad_index(path, 'it has no "weight_map"')

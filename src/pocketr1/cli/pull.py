@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,26 +64,26 @@ def pull(
                 detail = getattr(progress, "file", "") or getattr(progress, "tensor", "")
                 bar("cli-progress-" + progress.stage, progress.done, progress.total, detail)
 
-            begun = hub.Pull(hub.open_origin(repository, origin, revision), staging, advance)
-            begun.check()
-            if compress is None:
-                begun.weights_all()
-            else:
-                compressed = _compress(begun, out, compress, advance)
-        if compressed is None:
-            report = begun.finish(out)
-        else:
-            report = begun.report(out)
-            shutil.rmtree(staging)
+            found = hub.open_origin(repository, origin, revision)
+            with hub.Pull(found, staging, advance) as begun:
+                begun.check()
+                if compress is None:
+                    begun.weights_all()
+                    report = begun.finish(out)
+                else:
+                    compressed = _compress(begun, out, compress, advance)
+                    report = begun.report(out)
+                    begun.remove()
     except KeyboardInterrupt:
-        raise CancelledError("cli-pull-interrupted", path=staging) from None
+        code = "cli-pull-interrupted" if staging.exists() else "cli-interrupted"
+        raise CancelledError(code, path=staging) from None
     _show(report, compressed, json)
 
 
 def _compress(pull: Any, out: Path, bits: int, advance: Any) -> CompressionReport:
     from pocketr1.compress import Quantizer
 
-    return Quantizer(
+    quantizer = Quantizer(
         pull.directory,
         output_path=out,
         bits=bits,
@@ -92,7 +91,8 @@ def _compress(pull: Any, out: Path, bits: int, advance: Any) -> CompressionRepor
         discard_source=True,
         progress=advance,
         arrivals=pull,
-    ).run()
+    )
+    return quantizer.run()
 
 
 def _show(report: PullReport, compressed: CompressionReport | None, json: bool) -> None:

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pocketr1.errors import HubError, PocketR1Error, UsageError
 from pocketr1.hub.origin import RemoteFile
+from pocketr1.hub.transfer import Body, LostError, Patience, transfer
 
 __all__ = ["HuggingFace"]
+
+_PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses worth another try
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
 class HuggingFace:
     """One revision of a repository; an :class:`~pocketr1.hub.origin.Origin`."""
 
-    def __init__(self, repository: str, revision: str | None, endpoint: str | None) -> None:
+    def __init__(
+        self,
+        repository: str,
+        revision: str | None,
+        endpoint: str | None,
+        patience: Patience | None = None,
+    ) -> None:
         """Look the repository up and settle on its commit."""
+        self._patience = patience or Patience()
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         try:
             import huggingface_hub
@@ -28,7 +41,8 @@ class HuggingFace:
         self._hub = huggingface_hub
         self._repository = repository
         self._endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
-        api = huggingface_hub.HfApi(endpoint=self._endpoint)
+        self._token = False if endpoint else None  # None: the user's, if there is one
+        api = huggingface_hub.HfApi(endpoint=self._endpoint, token=self._token)
         self.address = f"{api.endpoint}/{repository}"
         with self._explained(revision or "main"):
             info = api.model_info(repository, revision=revision, files_metadata=True)
@@ -44,40 +58,81 @@ class HuggingFace:
     def download(self, file: RemoteFile, partial: Path, advance: Callable[[int], None]) -> None:
         """Bring a file into ``partial``; see :class:`~pocketr1.hub.origin.Origin`.
 
-        The client's own ``hf_hub_download`` begins a file anew in every process (since 2.4), so
-        only the transfer below it is used: it resumes, retries and follows the hub's redirects.
+        Through the client's session, but not by its ``http_get``: that hands bytes on in pieces of
+        10 MiB, so that a line that breaks more often never brings one, and it writes all that a
+        server sends, however much was listed. ``hf_hub_download`` begins a file anew in every
+        process (since 2.4).
         """
-        from huggingface_hub.file_download import http_get
 
-        self._hub.utils.disable_progress_bars()
-        with self._explained(file.name), partial.open("ab") as opened:
-            begin = opened.tell()
-            if begin > file.size:
-                opened.truncate(begin := 0)
-            advance(begin)
-            http_get(
-                self._url(file),
-                _Counted(opened, advance),
-                resume_size=begin,
-                headers=self._hub.utils.build_hf_headers(),
-                expected_size=file.size,
-            )
-            opened.flush()
-            os.fsync(opened.fileno())
+        def ask(begin: int) -> AbstractContextManager[Body]:
+            return self._stream(file, begin)
+
+        with self._explained(file.name):
+            transfer(ask, file, partial, advance, self.address, self._patience)
 
     def read(self, file: RemoteFile, begin: int, end: int) -> bytes:
         """Return the bytes ``[begin, end)`` of a file."""
-        headers = dict(self._hub.utils.build_hf_headers())
-        headers |= {"Range": f"bytes={begin}-{end - 1}", "Accept-Encoding": "identity"}
-        with self._explained(file.name):
-            response = self._hub.utils.get_session().get(
-                self._url(file), headers=headers, follow_redirects=True, timeout=30
-            )
-            self._hub.utils.hf_raise_for_status(response)
-        if response.status_code != 206 or len(response.content) != end - begin:
-            raise HubError("hub-no-ranges", where=self.address, file=file.name)
-        content: bytes = response.content
-        return content
+        failed = 0
+        while True:
+            try:
+                return self._read_once(file, begin, end)
+            except LostError as lost:
+                failed += 1
+                if failed >= self._patience.tries:
+                    raise self._error(lost.cause, file.name) from None
+                time.sleep(self._patience.wait_s)
+
+    def _read_once(self, file: RemoteFile, begin: int, end: int) -> bytes:
+        content = bytearray()
+        with self._explained(file.name), self._stream(file, begin, end) as body:
+            if body.begin != begin:
+                raise HubError("hub-no-ranges", where=self.address, file=file.name)
+            for chunk in body.chunks:
+                content += chunk
+                if len(content) >= end - begin:
+                    return bytes(content[: end - begin])
+        raise LostError(OSError(f"it ended at byte {begin + len(content)}"))
+
+    @contextmanager
+    def _stream(self, file: RemoteFile, begin: int, end: int | None = None) -> Iterator[Body]:
+        """Ask for a file from a byte on; raises LostError where another try may help."""
+        httpx, utils = self._hub.utils.httpx, self._hub.utils
+        headers = dict(utils.build_hf_headers(token=self._token))
+        headers["Accept-Encoding"] = "identity"  # bytes are counted, and asked for by number
+        if begin or end is not None:
+            headers["Range"] = f"bytes={begin}-{'' if end is None else end - 1}"
+        timeout = httpx.Timeout(self._patience.read_s, connect=self._patience.connect_s)
+        try:
+            with utils.get_session().stream(
+                "GET", self._url(file), headers=headers, timeout=timeout, follow_redirects=True
+            ) as response:
+                yield self._body(response, file)
+        except (httpx.ProxyError, httpx.UnsupportedProtocol):
+            raise
+        except httpx.TransportError as error:
+            raise LostError(error) from error
+
+    def _body(self, response: Any, file: RemoteFile) -> Body:
+        status = response.status_code
+        if status in _PASSING:
+            seconds = response.headers.get("Retry-After", "")
+            try:
+                self._hub.utils.hf_raise_for_status(response)
+            except self._hub.errors.HfHubHTTPError as error:
+                raise LostError(error, float(seconds) if seconds.isdecimal() else 0.0) from error
+        ranges = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if status == 416 and ranges:  # the file is shorter than what was asked for
+            raise HubError("hub-size", where=self.address, file=file.name)
+        self._hub.utils.hf_raise_for_status(response)
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if encoding != "identity" or (status == 206 and not (ranges and ranges[1])):
+            reason = f"{file.name}: status {status}, encoding {encoding}, without a range"
+            raise HubError("hub-answer", where=self.address, reason=reason)
+        if status == 206 and ranges:
+            total = None if ranges[2] == "*" else int(ranges[2])
+            return Body(int(ranges[1]), total, response.iter_raw())
+        length = response.headers.get("Content-Length", "")
+        return Body(0, int(length) if length.isdecimal() else None, response.iter_raw())
 
     def _url(self, file: RemoteFile) -> str:
         url: str = self._hub.hf_hub_url(
@@ -100,7 +155,7 @@ class HuggingFace:
         """Turn what the client raises into our errors."""
         try:
             yield
-        except PocketR1Error:
+        except (PocketR1Error, LostError):
             raise
         except Exception as error:
             raise self._error(error, what) from error
@@ -124,35 +179,8 @@ class HuggingFace:
             return HubError("hub-not-found", where=self.address)
         if status == 429:
             return HubError("hub-busy", where=self.address)
-        if isinstance(error, OSError) and "onsistency" in str(error):
-            return HubError("hub-size", where=self.address, file=what)
         if isinstance(error, PermissionError) and error.filename:
             return HubError("hub-write", path=error.filename, reason=error.strerror)
         cause = error.__cause__ or error
         reason = f"HTTP {status}" if status else str(cause).splitlines()[0] or type(cause).__name__
         return HubError("hub-unreachable", where=self.address, file=what, reason=reason)
-
-
-class _Counted:
-    """A file that tells how many bytes are written to it; negative ones where it starts anew."""
-
-    def __init__(self, file: BinaryIO, advance: Callable[[int], None]) -> None:
-        self._file = file
-        self._advance = advance
-
-    def write(self, content: bytes) -> int:
-        self._advance(len(content))
-        return self._file.write(content)
-
-    def seek(self, place: int, whence: int = 0) -> int:
-        return self._file.seek(place, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def truncate(self) -> int:
-        before = self._file.seek(0, os.SEEK_END)
-        self._file.flush()
-        size = self._file.truncate(0)
-        self._advance(-before)
-        return size

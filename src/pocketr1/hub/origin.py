@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pocketr1.errors import UsageError
+
+if TYPE_CHECKING:
+    from pocketr1.hub.transfer import Patience
 
 __all__ = ["Origin", "RemoteFile", "open_origin"]
 
@@ -52,12 +55,18 @@ class Origin(Protocol):
         ...
 
 
-def open_origin(repository: str, origin: str | None, revision: str | None) -> Origin:
+def open_origin(
+    repository: str,
+    origin: str | None,
+    revision: str | None,
+    patience: Patience | None = None,
+) -> Origin:
     """Find a repository.
 
     repository: ``ORG/NAME``. origin: ``hf`` (the default; HF_ENDPOINT names a mirror),
     ``modelscope``, or the address of a server that speaks the Hugging Face hub's protocol.
-    revision: a branch, tag or commit; None is the default branch.
+    revision: a branch, tag or commit; None is the default branch. patience: how long to bear with a
+    bad line. A server named by its address is sent no token: HF_TOKEN goes to HF_ENDPOINT alone.
 
     Raises:
         UsageError: ``hub-origin``; ``hub-client-missing`` where the hub's client is not installed.
@@ -70,5 +79,6 @@ def open_origin(repository: str, origin: str | None, revision: str | None) -> Or
     if origin in (None, "hf") or str(origin).startswith(("https://", "http://")):
         from pocketr1.hub.huggingface import HuggingFace
 
-        return HuggingFace(repository, revision, None if origin in (None, "hf") else origin)
+        endpoint = None if origin in (None, "hf") else origin
+        return HuggingFace(repository, revision, endpoint, patience)
     raise UsageError("hub-origin", value=origin)

@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from pocketr1 import arch
-from pocketr1.checkpoint.files import read_json
+from pocketr1 import arch, checkpoint
+from pocketr1.bundle.files import sync_directory
+from pocketr1.bundle.journal import Lock
+from pocketr1.checkpoint.files import read_index, read_json
 from pocketr1.errors import CheckpointError, HubError
 from pocketr1.hub.names import alias_for
 from pocketr1.hub.origin import Origin, RemoteFile
@@ -34,7 +37,10 @@ _COMPANIONS = (
     "chat_template.jinja",
     "LICENSE",
 )
+# Where tools wrote how they had quantized before config.json said so.
+_QUANTIZED_BY = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
 _STATE = "pull.json"
+_LOCK = "lock"
 _HEADERS = "headers"
 _PARTIAL = ".incomplete"
 _PIECE = 8 << 20  # bytes
@@ -74,11 +80,11 @@ class PullReport:
 
 
 class Pull:
-    """One checkpoint on its way into a directory.
+    """One checkpoint on its way into a directory; a context manager that holds its lock.
 
     Files arrive in ``directory`` until ``finish`` gives it its name; before that a weight file is
     missing in it, so that it is never taken for a whole model. Run again, a pull goes on where it
-    stopped (a break loses at most the client's buffer, 10 MB), with the same commit.
+    stopped, at the very byte, with the same commit.
     """
 
     def __init__(
@@ -87,11 +93,10 @@ class Pull:
         directory: Path,
         progress: Callable[[PullProgress], None] | None = None,
     ) -> None:
-        """Choose the files and take up what an earlier run left.
+        """Choose the files.
 
         Raises:
-            HubError: ``hub-gguf``, ``hub-no-weights``, ``hub-other`` (the directory holds the
-                unfinished pull of something else), ``hub-write``.
+            HubError: ``hub-gguf``, ``hub-no-weights``, ``hub-quantized``.
         """
         self.origin = origin
         self.directory = directory
@@ -99,18 +104,44 @@ class Pull:
         self._began = time.monotonic()
         self._verified: dict[str, list[int]] = {}
         self._done: dict[tuple[str, str], int] = {}  # bytes by stage and file
-        listed = {file.name: file for file in origin.files()}
-        self.weights = self._choose_weights(listed)
+        self._checked = False  # nothing is worth keeping before
+        self._lock: Lock | None = None
+        self._listed = listed = {file.name: file for file in origin.files()}
+        self._refuse_useless()
         self.companions = [listed[name] for name in _COMPANIONS if name in listed]
-        if self.weights[0].name == _SINGLE:  # goes before an index, as in transformers
+        # A single file goes before an index, as in transformers; an index says what it needs.
+        self.weights = [listed[_SINGLE]] if _SINGLE in listed else []
+        if self.weights:
             self.companions = [file for file in self.companions if file.name != _INDEX]
+
+    def __enter__(self) -> Pull:
+        """Take the lock, and take up what an earlier run left.
+
+        Raises:
+            HubError: ``hub-other`` (the directory holds the unfinished pull of something else),
+                ``hub-unreadable``, ``hub-write``.
+            CompressionError: ``compress-busy``: another process pulls into the directory.
+        """
         self._take_up()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give the lock back. A model that was refused leaves nothing behind."""
+        if not self._checked:
+            self.remove()
+        self._release()
 
     def check(self) -> None:
         """Get the small files and refuse a model we cannot run before its weights are pulled.
 
         Raises:
-            HubError: ``hub-quantized``, ``hub-no-config``, and what ``Origin.download`` raises.
+            HubError: ``hub-quantized``, ``hub-no-config``, ``hub-file-missing`` (a weight file of
+                the index), and what ``Origin.download`` raises.
             CheckpointError: the architecture or its configuration is not supported.
         """
         if not any(file.name == "config.json" for file in self.companions):
@@ -132,20 +163,38 @@ class Pull:
                     "hub-quantized", where=self.origin.address, method=method, alias=alias
                 ) from error
             raise
+        if not self.weights:
+            self.weights = self._indexed()
+        self._checked = True
+        self._save()
 
     def weights_all(self) -> None:
-        """Get every weight file. Raises HubError (``hub-disk-space``) and as ``Origin.download``."""
+        """Get every weight file; raises ``hub-disk-space``, and as ``Origin.download`` does."""
         self._room_for(sum(self._missing_bytes(file) for file in self.weights))
         for file in self.weights:
             self._fetch(file)
 
     def finish(self, out: Path) -> PullReport:
-        """Give the directory its name; the checkpoint is whole."""
+        """Give the directory its name; the checkpoint is whole.
+
+        Raises:
+            CheckpointError: its tensors are not those that config.json asks for.
+        """
+        checkpoint.open(self.directory)
         report = self.report(out)
-        shutil.rmtree(self.directory / _HEADERS, ignore_errors=True)
-        (self.directory / _STATE).unlink()
+        sync_directory(self.directory)
         self.directory.rename(out)
+        sync_directory(out.absolute().parent)
+        # What a kill from here on leaves lies in a whole model.
+        shutil.rmtree(out / _HEADERS, ignore_errors=True)
+        (out / _STATE).unlink()
+        (out / _LOCK).unlink()
         return report
+
+    def remove(self) -> None:
+        """Delete what is left of the pull."""
+        if self._lock is not None:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def report(self, out: Path) -> PullReport:
         """Say what was pulled."""
@@ -190,46 +239,70 @@ class Pull:
         self._room_for(self._missing_bytes(file))
         self._fetch(file)
 
-    def _choose_weights(self, listed: dict[str, RemoteFile]) -> list[RemoteFile]:
-        if _SINGLE in listed:
-            return [listed[_SINGLE]]
-        if _INDEX in listed:
-            shards = [
-                file
-                for name, file in sorted(listed.items())
-                if name.startswith("model-") and name.endswith(".safetensors")
-            ]
-            if shards:
-                return shards
-        if any(name.endswith(".gguf") for name in listed):
-            alias = alias_for(self.origin.address)
-            raise HubError("hub-gguf", where=self.origin.address, alias=alias or "ORG/NAME")
-        raise HubError("hub-no-weights", where=self.origin.address)
+    def here(self, path: Path) -> int:
+        """Return how many bytes of a weight file that has not come whole are there."""
+        begun = path.with_name(path.name + _PARTIAL)
+        return begun.stat().st_size if begun.exists() else 0
+
+    def _refuse_useless(self) -> None:
+        """Refuse what the names of the files show to be of no use."""
+        address, listed = self.origin.address, self._listed
+        alias = alias_for(address) or "ORG/NAME"
+        if _SINGLE not in listed and _INDEX not in listed:
+            if any(name.endswith(".gguf") for name in listed):
+                raise HubError("hub-gguf", where=address, alias=alias)
+            raise HubError("hub-no-weights", where=address)
+        for name, method in _QUANTIZED_BY.items():
+            if name in listed:
+                raise HubError("hub-quantized", where=address, method=method, alias=alias)
+
+    def _indexed(self) -> list[RemoteFile]:
+        """The weight files that the index names; all must be there before one is fetched."""
+        names = sorted({path.name for path in read_index(self.directory / _INDEX).values()})
+        for name in names:
+            if name not in self._listed:
+                raise HubError("hub-file-missing", where=self.origin.address, file=name)
+        return [self._listed[name] for name in names]
 
     def _take_up(self) -> None:
         state = self.directory / _STATE
         identity = {"address": self.origin.address, "revision": self.origin.revision}
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            if state.exists():
-                saved = json.loads(state.read_text("utf-8"))
-                if saved.get("identity") != identity:
-                    raise HubError("hub-other", path=self.directory, what=saved.get("identity"))
-                self._verified = saved["verified"]
-            elif any(self.directory.iterdir()):
+            if not state.exists() and any(p.name != _LOCK for p in self.directory.iterdir()):
                 raise HubError("hub-other", path=self.directory, what="?")
-            else:
-                self._save()
+            lock = Lock(self.directory / _LOCK)
         except OSError as error:
             reason = error.strerror or str(error)
             raise HubError("hub-write", path=self.directory, reason=reason) from error
-        self._identity = identity
+        try:
+            if state.exists():
+                saved = json.loads(state.read_text("utf-8"))
+                if saved["identity"] != identity:
+                    raise HubError("hub-other", path=self.directory, what=saved["identity"])
+                self._verified = dict(saved["verified"])
+                self._checked = bool(saved["checked"])
+            else:
+                self._save()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            lock.release()
+            raise HubError("hub-unreadable", path=state, reason=str(error)) from error
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _save(self) -> None:
         identity = {"address": self.origin.address, "revision": self.origin.revision}
         partial = self.directory / (_STATE + ".partial")
         with partial.open("w", encoding="utf-8") as file:
-            json.dump({"identity": identity, "verified": self._verified}, file)
+            state = {"identity": identity, "verified": self._verified, "checked": self._checked}
+            json.dump(state, file)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.directory / _STATE)

@@ -38,8 +38,10 @@ TEXTS: dict[str, Text] = {
     "hub-gated": Text(
         "{where} may be pulled only by those who accepted its terms.",
         "{where} 只允许已接受其条款的用户下载。",
-        "Accept them on the model's page, then set HF_TOKEN to an access token of yours.",
-        "请先在模型页面接受条款，再把 HF_TOKEN 设为您的访问令牌。",
+        "Accept them on the model's page, then set HF_TOKEN to an access token of yours. A "
+        "mirror named by --from is sent no token; name one you trust by HF_ENDPOINT.",
+        "请先在模型页面接受条款，再把 HF_TOKEN 设为您的访问令牌。"
+        "--from 指定的镜像不会收到令牌；您信任的镜像请用 HF_ENDPOINT 指定。",
     ),
     "hub-not-found": Text(
         "There is no model at {where}, or it is private.",
@@ -125,6 +127,12 @@ TEXTS: dict[str, Text] = {
         "{path} 中是另一次未完成的下载（{what}）。",
         "Finish that one, delete the directory, or name another one with -o.",
         "请先完成那次下载、删除该目录，或用 -o 指定其他目录。",
+    ),
+    "hub-unreadable": Text(
+        "The unfinished pull {path} cannot be taken up: {reason}.",
+        "无法继续未完成的下载 {path}：{reason}。",
+        "Delete the directory it lies in, and start again.",
+        "请删除它所在的目录，然后重新开始。",
     ),
     "hub-out-exists": Text(
         "{path} exists already.",

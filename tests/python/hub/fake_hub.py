@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+#: Sends a file in its own way: (handler, the file's bytes, the first byte asked for).
+Answer = Callable[[BaseHTTPRequestHandler, bytes, int], None]
 
 
 @dataclass
@@ -22,16 +24,17 @@ class FakeHub:
 
     fault: called with (method, file name) before a file is sent; it may return a status to answer
     with, "drop" (half of what is left, then the connection breaks), "wrong" (other bytes of the
-    same length), "more" (announces fewer bytes than the listing), "no-ranges" (ignores Range), or
-    None.
+    same length), "no-ranges" (ignores Range), an :data:`Answer` of its own, or None. authorized:
+    whether a request brought a token, for each.
     """
 
     repositories: dict[str, dict[str, bytes]]
-    fault: Callable[[str, str], int | str | None] = lambda method, name: None
+    fault: Callable[[str, str], int | str | Answer | None] = lambda method, name: None
     api_status: int | None = None
     gated: bool = False
     sizes: dict[str, int] = field(default_factory=dict)  # lies of the listing
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    authorized: list[bool] = field(default_factory=list)
     address: str = ""
 
     def gets(self, name: str) -> list[str | None]:
@@ -60,6 +63,7 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
             pass
 
         def _answer(self, method: str) -> None:
+            hub.authorized.append("Authorization" in self.headers)
             path = self.path.partition("?")[0]
             api = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", path)
             if api:
@@ -102,6 +106,10 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
             fault = hub.fault(method, name)
             if isinstance(fault, int):
                 self._plain(fault, b"")
+                return
+            if callable(fault):
+                asked = re.match(r"bytes=(\d+)-", ranges or "")
+                fault(self, content, int(asked[1]) if asked else 0)
                 return
             etag = sha256(content) if name.endswith(".safetensors") else git_sha1(content)
             headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}

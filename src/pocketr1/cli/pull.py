@@ -92,6 +92,8 @@ def _compress(pull: Any, out: Path, bits: int, advance: Any) -> CompressionRepor
         progress=advance,
         arrivals=pull,
     )
+    needed, free = quantizer.disk_needed()
+    say("cli-pull-disk", needed=f"{needed / 1e6:.1f}", free=f"{free / 1e6:.0f}")
     return quantizer.run()
 
 

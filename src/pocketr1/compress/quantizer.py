@@ -22,7 +22,9 @@ from pocketr1.bundle import (
     Segment,
     TensorPlan,
     inspect,
+    plan_layout,
 )
+from pocketr1.bundle.files import existing_parent
 from pocketr1.compress.defaults import DEFAULTS
 from pocketr1.compress.estimate import Estimate, estimate
 from pocketr1.compress.recipe import Recipe
@@ -192,6 +194,23 @@ class Quantizer:
             source, self.plan(source), self.output_path, self.threads, self.discard_source
         )
 
+    def disk_needed(self) -> tuple[int, int]:
+        """Return what the whole job takes at its fullest moment while files arrive, and is free.
+
+        Both are bytes. Weight files and bundle are counted together; of what lies on the disk
+        already, nothing is taken off.
+
+        Raises:
+            CheckpointError: the source cannot be read.
+            UsageError: ``compress-tied-head``.
+        """
+        headers = None if self._arrivals is None else self._arrivals.headers
+        source = checkpoint.open(self.model_path, self.config_path, headers=headers)
+        sizes = {file.file: file.size for file in source_files(all_files(source), headers)}
+        layout = plan_layout(self.plan(source))
+        needed = peak_disk_bytes(layout, source, sizes, discard=self.discard_source)
+        return needed, shutil.disk_usage(existing_parent(self.output_path)).free
+
     def plan(self, source: checkpoint.Checkpoint) -> tuple[TensorPlan, ...]:
         """Return the tensors of the bundle, in decode order."""
         shapes = arch.expected_tensors(source.spec)
@@ -256,7 +275,18 @@ class Quantizer:
         """Refuse a job that the disk has no room for, before the long work."""
         layout = writer.layout
         if self._arrivals is not None:
-            needed = peak_disk_bytes(layout, source, writer.finished)
+            assert writer.job is not None
+            needed = peak_disk_bytes(
+                layout,
+                source,
+                {file.file: file.size for file in writer.job.sources},
+                finished=writer.finished,
+                here={
+                    path.name: path.stat().st_size if path.exists() else self._arrivals.here(path)
+                    for path in all_files(source)
+                },
+                discard=self.discard_source,
+            )
         elif self.discard_source:
             return  # room appears while the job runs
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +28,10 @@ class Arrivals(Protocol):
 
     def fetch(self, path: Path) -> None:
         """Bring a weight file, whole and checked, to its path; return when it is there."""
+        ...
+
+    def here(self, path: Path) -> int:
+        """Return how many bytes of a weight file that has not come whole are there."""
         ...
 
 
@@ -131,32 +135,60 @@ class Discarder:
 
 def all_files(checkpoint: Checkpoint) -> tuple[Path, ...]:
     """Return the weight files, those still to come included."""
-    return (*checkpoint.files, *checkpoint.missing_shards)
+    return tuple(sorted({*checkpoint.files, *checkpoint.missing_shards}))
 
 
-def peak_disk_bytes(layout: BundleLayout, checkpoint: Checkpoint, finished: int) -> int:
-    """Return how many bytes more the disk must hold at once while files arrive and go.
+def peak_disk_bytes(
+    layout: BundleLayout,
+    checkpoint: Checkpoint,
+    sizes: Mapping[str, int],
+    *,
+    finished: int = 0,
+    here: Mapping[str, int] | None = None,
+    discard: bool,
+) -> int:
+    """Return how many bytes more than now the disk holds at the job's fullest moment.
 
-    Each weight file comes when the first segment needs it and goes after the last. What lies on the
-    disk already, of the source or of the first ``finished`` segments, is not counted.
+    Each weight file comes when the first segment needs it and, with ``discard``, goes after the
+    last.
+
+    Args:
+        layout: of the bundle.
+        checkpoint: where its tensors come from.
+        sizes: bytes of each weight file, by name.
+        finished: segments that lie on the disk already.
+        here: bytes of each weight file that do, by name; None: of none.
+        discard: whether weight files are deleted.
     """
-    sizes = {path.name: 0 for path in checkpoint.missing_shards}
-    for tensor in checkpoint.tensors.values():
-        if tensor.file.name in sizes:
-            end = tensor.offset + tensor.nbytes
-            sizes[tensor.file.name] = max(sizes[tensor.file.name], end)
+    held = dict(here or {})
     last = last_use(layout, checkpoint)
-    present: set[str] = set()
-    peak = bundle = 0
+    taken = layout.file_bytes - sum(segment.size for segment in layout.segments)  # headers
+    peak = taken
+
+    def bring(name: str) -> None:
+        nonlocal taken
+        taken += sizes[name] - held.get(name, 0)
+        held[name] = sizes[name]
+
+    def free(index: int) -> None:
+        nonlocal taken
+        if discard:
+            taken -= sum(held.pop(name, 0) for name, use in last.items() if use == index)
+
+    for index in range(finished):
+        free(index)
     for index, segment in enumerate(layout.segments[finished:], finished):
         for part in segment.parts:
-            needed = checkpoint.tensors.get(layout.tensors[part.tensor].name)
-            if needed is not None:
-                present.add(needed.file.name)
-        bundle += segment.size
-        peak = max(peak, bundle + sum(sizes.get(name, 0) for name in present))
-        present = {name for name in present if last[name] > index}
-    return peak
+            tensor = checkpoint.tensors.get(layout.tensors[part.tensor].name)
+            if tensor is not None:
+                bring(tensor.file.name)
+        taken += segment.size
+        peak = max(peak, taken)
+        free(index)
+    for name, use in last.items():
+        if use < 0:  # of no use, but its hash is on record
+            bring(name)
+    return max(peak, taken)
 
 
 def last_use(layout: BundleLayout, checkpoint: Checkpoint) -> dict[str, int]:

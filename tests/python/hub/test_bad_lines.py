@@ -18,7 +18,7 @@ pytest.importorskip("huggingface_hub", reason="the extra `pull` is not installed
 from pocketr1 import hub as hubs
 
 WEIGHTS = "model.safetensors"
-QUICK = hubs.Patience(tries=3, read_s=0.4, wait_s=0.01, longest_wait_s=0.05)
+QUICK = hubs.Patience(tries=4, read_s=2.0, wait_s=0.01, longest_wait_s=0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ def silent(handler: BaseHTTPRequestHandler, content: bytes, begin: int) -> None:
     """Send a little, then nothing, and keep the connection."""
     head(handler, content, begin)
     handler.wfile.write(content[begin : begin + 1000])
-    threading.Event().wait(2.0)
+    threading.Event().wait(5.0)
     handler.close_connection = True
 
 

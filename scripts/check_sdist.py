@@ -17,6 +17,7 @@ _NEEDED = {
     "pyproject.toml",
     "core/CMakeLists.txt",
     "core/base/error.h",
+    "models/tiny-r1/model.safetensors",
     "src/pocketr1/__init__.py",
     "src/pocketr1/py.typed",
 }

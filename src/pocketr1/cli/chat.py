@@ -63,6 +63,8 @@ def chat(
     from pocketr1.engine import load
 
     with load(model, threads=threads, max_context=max_context) as engine:
+        if model == "tiny":
+            say("cli-chat-tiny")
         talk = _Talk(engine, sampling, system, max_tokens, max_answer_tokens)
         if is_terminal(sys.stdin):
             _keep_history()

@@ -211,6 +211,12 @@ TEXTS: dict[str, Text] = {
         "{prompt} + {completion} tokens, {speed} tok/s, first after {first} s, ended by: {reason}",
         "{prompt} + {completion} 个词元，{speed} 词元/秒，首个 {first} 秒，结束原因：{reason}",
     ),
+    "cli-chat-tiny": Text(
+        "Tiny R1 is a teaching model that does arithmetic, in English and Chinese. A real one: "
+        "pocketr1 pull r1-1.5b --compress 4",
+        "Tiny R1 是教学用的小模型，只会用中文和英文做算术题。获取真正的模型："
+        "pocketr1 pull r1-1.5b --compress 4",
+    ),
     "cli-chat-welcome": Text(
         "{model} listens. /help shows the commands, Ctrl-C stops an answer, Ctrl-D leaves.",
         "{model} 已就绪。/help 显示命令，Ctrl-C 停止回答，Ctrl-D 退出。",

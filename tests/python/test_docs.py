@@ -73,7 +73,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", ["docs/guide/troubleshooting.md", "docs/zh/troubleshooting.md"])
+@pytest.mark.parametrize("page", ["docs/guide/troubleshooting.md", "docs/zh/故障排查.md"])
 def test_error_codes_on_the_page_exist(page: str) -> None:
     rows = re.findall(r"^\| (`.*?) \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
     codes = {code for row in rows for code in re.findall(r"`([a-z-]+)`", row)}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import pocketr1
-from pocketr1 import Engine, Sampling
+from pocketr1 import Sampling
 from pocketr1.errors import (
     BundleError,
     CancelledError,

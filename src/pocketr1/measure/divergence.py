@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,10 @@ from pocketr1.measure.perplexity import WINDOW, Perplexity, log_softmax, scored_
 if TYPE_CHECKING:
     from pocketr1.engine import Engine
 
-__all__ = ["Comparison", "Divergence", "compare", "kl_divergence"]
+__all__ = ["Comparison", "Divergence", "compare", "compare_logits", "kl_divergence"]
+
+#: Logits of the reference and of the model, and the tokens that follow.
+Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[Any]]
 
 _Z = 1.959963984540054  # the normal quantile of 97.5%
 
@@ -101,21 +105,35 @@ def compare(reference: Engine, model: Engine, ids: TokenIds, window: int = WINDO
         )
     if window > model.max_context:
         raise UsageError("measure-window", value=window, limit=model.max_context)
+
+    def batches() -> Iterator[Batch]:
+        for piece, rows in windows(reference, ids, window):
+            one, other = (scored_logits(engine, piece, rows) for engine in (reference, model))
+            for (first, targets), (second, _) in zip(one, other, strict=True):
+                yield first, second, targets
+
+    return compare_logits(batches())
+
+
+def compare_logits(batches: Iterable[Batch]) -> Comparison:
+    """Compare logits of both models, batch by batch: (reference's, model's, following tokens).
+
+    Both logits are float32 of shape (rows, vocabulary); the tokens are (rows,). Raises ValueError
+    where there is no row.
+    """
     divergences, agreed, shifts = [], [], []
     losses: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
-    for piece, rows in windows(reference, ids, window):
-        pairs = zip(
-            scored_logits(reference, piece, rows), scored_logits(model, piece, rows), strict=True
-        )
-        for (first, targets), (second, _) in pairs:
-            p, q = log_softmax(first), log_softmax(second)
-            divergences.append(_kl(p, q))
-            agreed.append(p.argmax(-1) == q.argmax(-1))
-            index = targets.astype(np.int64)[:, None]
-            p_true, q_true = (np.take_along_axis(x, index, 1)[:, 0] for x in (p, q))
-            shifts.append(np.exp(q_true) - np.exp(p_true))
-            losses[0].append(-p_true)
-            losses[1].append(-q_true)
+    for first, second, targets in batches:
+        p, q = log_softmax(first), log_softmax(second)
+        divergences.append(_kl(p, q))
+        agreed.append(p.argmax(-1) == q.argmax(-1))
+        index = np.asarray(targets, np.int64)[:, None]
+        p_true, q_true = (np.take_along_axis(x, index, 1)[:, 0] for x in (p, q))
+        shifts.append(np.exp(q_true) - np.exp(p_true))
+        losses[0].append(-p_true)
+        losses[1].append(-q_true)
+    if not divergences:
+        raise ValueError("no token was scored")
     values = np.concatenate(divergences)
     divergence = Divergence(
         tokens=len(values),

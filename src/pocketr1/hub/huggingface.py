@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pocketr1.hub.transfer import Body, LostError, Patience, transfer
 
 __all__ = ["HuggingFace"]
 
+_BASE = "HTTPError"
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses worth another try
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
@@ -36,9 +38,13 @@ class HuggingFace:
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         try:
             import huggingface_hub
+            from huggingface_hub.errors import HfHubHTTPError
         except ImportError:
             raise UsageError("hub-client-missing", client="huggingface_hub", extra="pull") from None
         self._hub = huggingface_hub
+        # From version 2 on the HTTP library beneath it has another name; its errors tell which.
+        base = next(c for c in HfHubHTTPError.__mro__ if c.__name__ == _BASE)
+        self._httpx: Any = import_module(base.__module__.partition(".")[0])
         self._repository = repository
         self._endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
         self._token = False if endpoint else None  # None: the user's, if there is one
@@ -96,7 +102,7 @@ class HuggingFace:
     @contextmanager
     def _stream(self, file: RemoteFile, begin: int, end: int | None = None) -> Iterator[Body]:
         """Ask for a file from a byte on; raises LostError where another try may help."""
-        httpx, utils = self._hub.utils.httpx, self._hub.utils
+        httpx, utils = self._httpx, self._hub.utils
         headers = dict(utils.build_hf_headers(token=self._token))
         headers["Accept-Encoding"] = "identity"  # bytes are counted, and asked for by number
         if begin or end is not None:

@@ -63,7 +63,8 @@ def transfer(
         patience: how often to try again. Tries count anew after each that brought new bytes.
 
     Raises:
-        HubError: ``hub-size`` where the server has more or fewer bytes than were listed.
+        HubError: ``hub-size`` where the server has more or fewer bytes than were listed,
+            ``hub-answer`` where it sends other bytes than those asked for.
         Exception: what ``ask`` raised, or the last LostError's cause.
     """
     with partial.open("ab", buffering=0) as opened:
@@ -83,6 +84,9 @@ def transfer(
                 with ask(size) as body:
                     if body.total not in (None, file.size):
                         raise HubError("hub-size", where=address, file=file.name)
+                    if body.begin not in (0, size):
+                        reason = f"{file.name}: asked for byte {size}, it sends {body.begin}"
+                        raise HubError("hub-answer", where=address, reason=reason)
                     if body.begin != size:
                         drop()
                     for chunk in body.chunks:

@@ -152,6 +152,12 @@ def no_range(handler: BaseHTTPRequestHandler, content: bytes, begin: int) -> Non
     handler.wfile.write(content)
 
 
+def other_range(handler: BaseHTTPRequestHandler, content: bytes, begin: int) -> None:
+    """Send another part than the one asked for."""
+    head(handler, content, begin + 1)
+    handler.wfile.write(content[begin + 1 :])
+
+
 @pytest.mark.parametrize(
     "answers",
     [
@@ -191,6 +197,7 @@ def test_it_is_asked_for_from_the_very_byte_on(hub: FakeHub, tmp_path: Path) -> 
         (login_page, "hub-size"),
         (compressed, "hub-answer"),
         (no_range, "hub-answer"),
+        (other_range, "hub-answer"),
         (404, "hub-unreachable"),
         (503, "hub-unreachable"),
         (429, "hub-busy"),

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketr1.engine.generation import Generation, Request
+from pocketr1.errors import CancelledError
 
 if TYPE_CHECKING:
     from pocketr1.engine.engine import Engine
@@ -33,14 +34,20 @@ class Completion:
     finish_reason: str
 
 
-def complete_many(engine: Engine, requests: Iterable[Request], batch: int) -> Iterator[Completion]:
-    """Yield the completion of every request; at most ``batch`` of them hold pages at a time."""
+def complete_many(
+    engine: Engine, requests: Iterable[Request], batch: int, *, seen: int
+) -> Iterator[Completion]:
+    """Yield the completion of every request; at most ``batch`` of them hold pages at a time.
+
+    seen: the engine's count of cancels when the answers were asked for.
+    """
     waiting = iter(requests)
     active: list[Generation] = []
-    seen = engine._cancels
     try:
         while True:
             while len(active) < batch and (request := next(waiting, None)) is not None:
+                if engine._cancels != seen:
+                    raise CancelledError("cancelled")
                 generation = Generation(engine, request, None, (), None)
                 active.append(generation)
                 engine._check_usable()

@@ -195,7 +195,7 @@ class Engine:
             self._request(ids, sampling, max_tokens, stop_token_ids, index)
             for index, ids in enumerate(prompts)
         )
-        return complete_many(self, requests, batch)
+        return complete_many(self, requests, batch, seen=self._cancels)
 
     def sequence(self) -> Sequence:
         """Return a new, empty :class:`Sequence`."""

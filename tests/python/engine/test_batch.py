@@ -94,6 +94,34 @@ def test_cancelling_ends_all_of_them(engine: Engine) -> None:
     assert len(list(engine.generate_many(PROMPTS[:2], max_tokens=2))) == 2
 
 
+def test_cancelling_ends_them_between_answers_of_one_token_too(engine: Engine) -> None:
+    completions = engine.generate_many(PROMPTS, max_tokens=1)
+    next(completions)
+    engine.cancel()
+
+    with pytest.raises(pocketr1.CancelledError):
+        next(completions)
+
+
+def test_cancelling_ends_what_was_asked_for_and_not_yet_begun(engine: Engine) -> None:
+    completions = engine.generate_many(PROMPTS, max_tokens=2)
+    engine.cancel()
+
+    with pytest.raises(pocketr1.CancelledError):
+        next(completions)
+
+
+def test_a_bad_prompt_behind_good_ones_raises_and_frees_their_pages(engine: Engine) -> None:
+    list(engine.generate_many(PROMPTS, max_tokens=5, batch=6))
+    before = engine.kv_bytes
+    for _ in range(5):
+        with pytest.raises(pocketr1.ContextFullError):
+            list(engine.generate_many([*PROMPTS[:5], [1] * 101], max_tokens=5, batch=6))
+    list(engine.generate_many(PROMPTS, max_tokens=5, batch=6))
+
+    assert engine.kv_bytes == before
+
+
 @pytest.mark.parametrize("batch", [0, -1, 1.5, True])
 def test_a_batch_of_no_size_is_refused(engine: Engine, batch: int) -> None:
     with pytest.raises(pocketr1.UsageError, match="1"):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["PairedDifference", "Proportion"]
+__all__ = ["NORMAL_QUANTILE", "PairedDifference", "Proportion"]
 
-_Z = 1.959963984540054  # the normal quantile of 97.5%: all intervals hold with 95%
+NORMAL_QUANTILE = 1.959963984540054  # of 97.5%: all intervals hold with 95%
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Proportion:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95% interval."""
-        n, p = self.count, self.value
-        middle = p + _Z * _Z / (2 * n)
-        half = _Z * math.sqrt(p * (1 - p) / n + _Z * _Z / (4 * n * n))
-        scale = 1 + _Z * _Z / n
+        n, p, z = self.count, self.value, NORMAL_QUANTILE
+        middle = p + z * z / (2 * n)
+        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        scale = 1 + z * z / n
         low = 0.0 if self.right == 0 else (middle - half) / scale
         high = 1.0 if self.right == n else (middle + half) / scale
         return low, high
@@ -133,9 +133,10 @@ class PairedDifference:
         """
         flips = self.first_only + self.second_only
         fewer = min(self.first_only, self.second_only)
-        if flips == 0:
-            return 1.0
-        tail = sum(math.comb(flips, k) for k in range(fewer + 1))
+        ways = tail = 1  # binomial coefficients of 0, and of all up to k
+        for k in range(1, fewer + 1):
+            ways = ways * (flips - k + 1) // k
+            tail += ways
         return min(1.0, float(Fraction(2 * tail, 2**flips)))
 
     def to_dict(self) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -52,6 +51,36 @@ def test_impossible_tokens_add_nothing_or_everything() -> None:
     assert measure.kl_divergence(sure, open_) == pytest.approx([math.log(2)])
     assert measure.kl_divergence(open_, sure) == [math.inf]
     assert measure.kl_divergence(sure, sure) == [0.0]
+
+
+def test_a_token_too_unlikely_for_a_float_is_still_possible() -> None:
+    unlikely = np.float32([[0.0, -800.0]])  # exp(-800) is 0 in float64
+    impossible = np.float32([[0.0, -np.inf]])
+
+    assert measure.kl_divergence(unlikely, impossible) == [math.inf]
+    assert measure.kl_divergence(impossible, unlikely) == [0.0]
+
+
+@given(logits, logits, st.permutations(range(7)))
+def test_divergence_does_not_depend_on_the_order_of_the_vocabulary(
+    one: np.ndarray, other: np.ndarray, order: list[int]
+) -> None:
+    expected = measure.kl_divergence(one, other)
+
+    shuffled = measure.kl_divergence(one[:, order], other[:, order])
+
+    assert shuffled == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@given(logits, st.integers(0, 6), st.floats(2**-6, 10, width=32))
+def test_a_model_that_prefers_any_token_more_diverges(
+    one: np.ndarray, token: int, more: float
+) -> None:
+    one = np.clip(one, -5, 5)  # so that no token's probability vanishes in float64
+    other = one.copy()
+    other[:, token] += np.float32(more)
+
+    assert np.all(measure.kl_divergence(one, other) > 0)
 
 
 @pytest.fixture(scope="module")
@@ -138,90 +167,3 @@ def test_divergence_and_losses_are_those_of_pytorch() -> None:
 
     assert measure.kl_divergence(first, second) == pytest.approx(expected.numpy(), rel=1e-12)
     assert measure.token_losses(first, targets) == pytest.approx(losses.numpy(), rel=1e-12)
-
-
-PROBLEMS = [
-    measure.TaskProblem("What is 1 + 1?", "2", "en"),
-    measure.TaskProblem("一加一等于多少？", "2", "zh"),
-    measure.TaskProblem("Which is larger, 9.11 or 9.9?", "9.9"),
-]
-
-
-def test_a_task_is_read_as_it_is_written(tmp_path: Path) -> None:
-    path = tmp_path / "task.jsonl"
-    lines = [
-        '{"question": "What is 1 + 1?", "answer": 2, "group": "en", "source": "me"}',
-        "",
-        json.dumps({"question": "一加一等于多少？", "answer": "2", "group": "zh"}),
-        '{"question": "Which is larger, 9.11 or 9.9?", "answer": 9.9}',
-    ]
-    path.write_text("\n".join(lines), "utf-8")
-
-    assert measure.read_task(path) == PROBLEMS
-
-
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [
-        ('{"question": "a", "answer": "b"}\n{"question": "a"', "task-line"),
-        ('{"question": "a", "answer": "b"}\n[1]', "task-line"),
-        ('{"question": "a", "answer": "b"}\n{"question": "a"}', "task-line"),
-        ('{"question": "a", "answer": "b"}\n{"question": " ", "answer": "1"}', "task-line"),
-        (
-            '{"question": "a", "answer": "b"}\n{"question": "a", "answer": "1", "group": []}',
-            "task-line",
-        ),
-        ("\n\n", "task-file"),
-    ],
-)
-def test_a_bad_task_is_refused_with_its_line(tmp_path: Path, content: str, code: str) -> None:
-    path = tmp_path / "task.jsonl"
-    path.write_text(content, "utf-8")
-
-    with pytest.raises(pocketr1.UsageError) as caught:
-        measure.read_task(path)
-
-    assert caught.value.code == code
-    assert str(path) in str(caught.value)
-    assert "2" in caught.value.what or code == "task-file"
-
-
-def test_a_missing_task_is_an_error_of_the_user(tmp_path: Path) -> None:
-    with pytest.raises(pocketr1.UsageError, match="nowhere"):
-        measure.read_task(tmp_path / "nowhere.jsonl")
-
-
-def test_outcomes_come_in_the_order_of_the_problems_whatever_the_batch(tiny_bundle: Path) -> None:
-    seen = []
-    with pocketr1.load(tiny_bundle) as engine:
-        one = measure.run_task(engine, PROBLEMS, max_tokens=12, batch=1)
-        all_ = measure.run_task(
-            engine, PROBLEMS, max_tokens=12, progress=lambda done, total: seen.append((done, total))
-        )
-
-    assert one == all_
-    assert [outcome.problem for outcome in one] == PROBLEMS
-    assert seen == [(1, 3), (2, 3), (3, 3)]
-
-
-def test_a_reply_that_never_leaves_its_thought_has_no_answer(tiny_bundle: Path) -> None:
-    with pocketr1.load(tiny_bundle) as engine:
-        outcomes = measure.run_task(engine, PROBLEMS, max_tokens=3)
-
-    assert [outcome.given for outcome in outcomes] == [None] * 3
-    assert not any(outcome.right for outcome in outcomes)
-
-
-def test_skipping_the_thought_gives_the_model_an_empty_one(tiny_bundle: Path) -> None:
-    from pocketr1.chat import ChatTemplate, load_tokenizer
-
-    tokenizer = load_tokenizer(tiny_bundle)
-    template = ChatTemplate.load(tiny_bundle, tokenizer)
-    messages = [{"role": "user", "content": "Hi"}]
-
-    prompt = template.encode(messages, skip_thought=True)
-
-    assert prompt.text.endswith("<｜Assistant｜><think>\n\n</think>\n\n")
-    assert not prompt.thinking
-    assert template.encode(messages).thinking
-    assert list(prompt.ids) == tokenizer.encode_markup(prompt.text)

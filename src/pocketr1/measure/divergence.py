@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pocketr1.engine.tokens import TokenIds
 from pocketr1.errors import UsageError
+from pocketr1.measure.accuracy import NORMAL_QUANTILE
 from pocketr1.measure.perplexity import WINDOW, Perplexity, log_softmax, scored_logits, windows
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ __all__ = ["Comparison", "Divergence", "compare", "compare_logits", "kl_divergen
 
 #: Logits of the reference and of the model, and the tokens that follow.
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[Any]]
-
-_Z = 1.959963984540054  # the normal quantile of 97.5%
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,8 @@ class Divergence:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95% interval of the mean."""
-        return self.mean - _Z * self.error, self.mean + _Z * self.error
+        half = NORMAL_QUANTILE * self.error
+        return self.mean - half, self.mean + half
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures under the names of reports (``kld_mean`` …)."""
@@ -86,7 +86,10 @@ def kl_divergence(
 
 def _kl(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
-        terms = np.where(np.isneginf(p), 0.0, np.exp(p) * (p - q))
+        terms = np.exp(p) * (p - q)
+    # The limits of the product, also where a probability is too small for float64.
+    terms[np.isneginf(q)] = math.inf
+    terms[np.isneginf(p)] = 0.0
     total: NDArray[np.float64] = np.maximum(terms.sum(axis=-1), 0.0)
     return total
 

@@ -47,11 +47,13 @@ def read_task(path: str | Path) -> list[TaskProblem]:
     Empty lines are skipped, other keys ignored. A number as answer is taken as it is written.
 
     Raises:
-        UsageError: ``task-file`` (unreadable, or nothing in it), ``task-line`` (naming the line).
+        UsageError: ``task-file`` (unreadable), ``task-empty``, and naming the line ``task-line``
+            (no JSON) and ``task-field`` (a text is missing).
     """
     path = Path(path)
     try:
-        lines = path.read_text("utf-8").splitlines()
+        # Not splitlines(): JSON strings may hold U+2028 and its like as they are.
+        lines = path.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError("task-file", path=path, reason=reason) from error
@@ -59,7 +61,7 @@ def read_task(path: str | Path) -> list[TaskProblem]:
         _problem(path, number, line) for number, line in enumerate(lines, 1) if line.strip()
     ]
     if not problems:
-        raise UsageError("task-file", path=path, reason="it holds no problem")
+        raise UsageError("task-empty", path=path)
     return problems
 
 
@@ -69,15 +71,14 @@ def _problem(path: Path, number: int, line: str) -> TaskProblem:
         entry = json.loads(line, parse_int=str, parse_float=str)
     except (ValueError, RecursionError) as error:
         raise UsageError("task-line", path=path, line=number, reason=str(error)) from error
-    if not isinstance(entry, dict):
-        raise UsageError("task-line", path=path, line=number, reason="not an object")
+    fields = entry if isinstance(entry, dict) else {}
     for key in ("question", "answer"):
-        if not isinstance(entry.get(key), str) or not entry[key].strip():
-            raise UsageError("task-line", path=path, line=number, reason=f'no text under "{key}"')
-    group = entry.get("group")
+        if not isinstance(fields.get(key), str) or not fields[key].strip():
+            raise UsageError("task-field", path=path, line=number, key=key)
+    group = fields.get("group")
     if group is not None and not isinstance(group, str):
-        raise UsageError("task-line", path=path, line=number, reason='"group" is not a text')
-    return TaskProblem(entry["question"], entry["answer"], group)
+        raise UsageError("task-field", path=path, line=number, key="group")
+    return TaskProblem(fields["question"], fields["answer"], group)
 
 
 def run_task(

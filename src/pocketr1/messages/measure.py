@@ -31,9 +31,21 @@ TEXTS: dict[str, Text] = {
         'Name a UTF-8 file with one JSON object a line: {{"question": "…", "answer": "…"}}.',
         '请指定一个 UTF-8 文件，每行一个 JSON 对象：{{"question": "…", "answer": "…"}}。',
     ),
+    "task-empty": Text(
+        "The task {path} holds no problem.",
+        "任务文件 {path} 中没有题目。",
+        'Write one JSON object a line: {{"question": "…", "answer": "…"}}.',
+        '请每行写一个 JSON 对象：{{"question": "…", "answer": "…"}}。',
+    ),
+    "task-field": Text(
+        'Line {line} of the task {path} has no text under "{key}".',
+        "任务文件 {path} 第 {line} 行的 “{key}” 不是文本或为空。",
+        'Write it as {{"question": "…", "answer": "…"}}, with "group" if there are several kinds.',
+        '请写成 {{"question": "…", "answer": "…"}}；如有多类题目，可加 "group"。',
+    ),
     "task-line": Text(
-        "Line {line} of the task {path} is not a problem: {reason}.",
-        "任务文件 {path} 第 {line} 行不是题目：{reason}。",
+        "Line {line} of the task {path} is not JSON: {reason}.",
+        "任务文件 {path} 第 {line} 行不是 JSON：{reason}。",
         'Write it as {{"question": "…", "answer": "…"}}, with "group" if there are several kinds.',
         '请写成 {{"question": "…", "answer": "…"}}；如有多类题目，可加 "group"。',
     ),

@@ -1,4 +1,4 @@
-"""Checks that includes and imports point one way, as the two tables below say.
+"""Checks that includes and imports point one way, and that one room alone knows the network.
 
     python scripts/check_layers.py [ROOT]
 
@@ -49,6 +49,24 @@ RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 # What a room may take from the package itself, which otherwise sees every room.
 FACADE_NAMES = {"__version__"}
 FACADE = {"__init__", "__main__"}
+
+# The rooms that may use the network, and the modules that do.
+NETWORK_ROOMS = {"hub"}
+NETWORK = {
+    *("socket", "socketserver", "ssl", "select", "selectors", "asyncio", "http", "xmlrpc"),
+    *("urllib.request", "urllib.error", "ftplib", "imaplib", "poplib", "smtplib", "webbrowser"),
+    *(
+        "huggingface_hub",
+        "hf_transfer",
+        "hf_xet",
+        "modelscope",
+        "modelscope_hub",
+        "urllib3",
+        "httpx",
+        "requests",
+    ),
+    *("aiohttp", "httpcore", "pycurl", "websocket", "websockets", "grpc", "fsspec", "boto3"),
+}
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
@@ -130,10 +148,26 @@ def check_imports(root: Path) -> Iterator[str]:
         yield f"src/pocketr1: rooms import each other in a circle: {' -> '.join(error.args[1])}"
 
 
+def check_network(root: Path) -> Iterator[str]:
+    """Yield imports of the network in ``root``/src/pocketr1 outside of the rooms that may."""
+    package_root = root / "src" / "pocketr1"
+    for path in sorted(package_root.rglob("*.py")):
+        parts = path.relative_to(package_root).with_suffix("").parts
+        if parts[0] in NETWORK_ROOMS:
+            continue
+        for number, module, names in _imports(path, ["pocketr1", *parts[:-1]]):
+            segments = module.split(".")
+            prefixes = {".".join(segments[: n + 1]) for n in range(len(segments))}
+            found = NETWORK & (prefixes | {f"{module}.{name}" for name in names})
+            for name in sorted(found):
+                where = f"{path.relative_to(root)}:{number}"
+                yield f"{where}: {parts[0]} imports {name}; only hub may use the network"
+
+
 def main() -> int:
     """Check the repository and print what is wrong."""
     root = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent)
-    violations = [*check_includes(root), *check_imports(root)]
+    violations = [*check_includes(root), *check_imports(root), *check_network(root)]
     print("\n".join(violations) or "includes and imports point one way")
     return 1 if violations else 0
 

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+OFFLINE = Path(__file__).parent / "offline"
+
+# No test leaves this machine, and neither does a Python it starts: that one imports sitecustomize
+# from this directory.
+sys.path.insert(0, str(OFFLINE))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+import forbid_network  # noqa: E402
+
+forbid_network.install()
+_LOG = Path(tempfile.mkdtemp(prefix="pocketr1-network-")) / "attempts"
+os.environ[forbid_network.LOG_VARIABLE] = str(_LOG)
 
 # A shell starts its background jobs with SIGINT ignored, and so would every command that the tests
 # interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_network() -> Iterator[None]:
+    """Fail a test that tried to use the network, also where it caught the refusal."""
+    yield
+    if _LOG.exists():
+        attempts = _LOG.read_text(encoding="utf-8")
+        _LOG.unlink()
+        pytest.fail(f"the network was asked for:\n{attempts}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

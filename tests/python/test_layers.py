@@ -77,6 +77,30 @@ def test_an_import_that_points_up_is_found(tmp_path: Path, name: str, text: str,
     assert said in output
 
 
+@pytest.mark.parametrize(
+    ("text", "module"),
+    [
+        ("import socket\n", "socket"),
+        ("import http.server\n", "http"),
+        ("import urllib.request\n", "urllib.request"),
+        ("from urllib import request\n", "urllib.request"),
+        ("def f():\n    from huggingface_hub import HfApi\n", "huggingface_hub"),
+        ("import importlib\nimportlib.import_module('requests.sessions')\n", "requests"),
+        ("if True:\n    import asyncio\n", "asyncio"),
+    ],
+)
+def test_the_network_is_the_hub_s_alone(tmp_path: Path, text: str, module: str) -> None:
+    write(tmp_path, "src/pocketr1/hub/a.py", text)
+    write(tmp_path, "src/pocketr1/engine/b.py", "from urllib.parse import quote\n")
+    assert check(tmp_path)[0] == 0
+    for name in ("engine/a.py", "cli/a.py", "__init__.py"):
+        write(tmp_path, f"src/pocketr1/{name}", text)
+        code, output = check(tmp_path)
+        assert code == 1
+        assert f"imports {module}; only hub may use the network" in output
+        (tmp_path / "src/pocketr1" / name).unlink()
+
+
 def test_rooms_of_one_rank_may_not_form_a_circle(tmp_path: Path) -> None:
     write(tmp_path, "src/pocketr1/checkpoint/a.py", "import pocketr1.arch\n")
     assert check(tmp_path)[0] == 0

@@ -35,12 +35,15 @@ class HuggingFace:
     ) -> None:
         """Look the repository up and settle on its commit."""
         self._patience = patience or Patience()
-        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         try:
             import huggingface_hub
+            from huggingface_hub import constants
             from huggingface_hub.errors import HfHubHTTPError
         except ImportError:
             raise UsageError("hub-client-missing", client="huggingface_hub", extra="pull") from None
+        # With it, the client asks huggingface.co for a list of programs even if a mirror is used.
+        # Its variable in the environment comes too late if the client was imported before us.
+        constants.HF_HUB_DISABLE_TELEMETRY = True
         self._hub = huggingface_hub
         # From version 2 on the HTTP library beneath it has another name; its errors tell which.
         base = next(c for c in HfHubHTTPError.__mro__ if c.__name__ == _BASE)

@@ -55,7 +55,9 @@ def test_answers_come_as_they_end_and_make_room_for_the_next(engine: Engine) -> 
 
 
 def test_the_third_prompt_fills_the_context_and_says_so(engine: Engine) -> None:
-    reasons = {c.index: c.finish_reason for c in engine.generate_many(PROMPTS, max_tokens=30)}
+    completions = engine.generate_many(PROMPTS, max_tokens=30, stop_token_ids=())
+
+    reasons = {completion.index: completion.finish_reason for completion in completions}
 
     assert reasons[2] == "context"
     assert reasons[0] == "length"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ class ModelScope:
 
     def __init__(self, repository: str, revision: str | None) -> None:
         """List the repository's files."""
+        os.environ.setdefault("TQDM_DISABLE", "1")  # its bars would stand beside ours
         try:
             import modelscope_hub
         except ImportError:

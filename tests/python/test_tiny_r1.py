@@ -59,6 +59,27 @@ def test_most_held_out_problems_are_solved_at_any_width(
     assert {outcome.finish_reason for outcome in outcomes} <= {"stop", "length"}
 
 
+@pytest.mark.parametrize("kv_format", ["f32", "f16", "int8"])
+@pytest.mark.parametrize("outliers", [False, True])
+def test_every_page_format_holds_plain_and_extreme_keys_alike(
+    twin: Path, held_out: list[measure.TaskProblem], outliers: bool, kv_format: str
+) -> None:
+    with pocketr1.load(twin if outliers else TINY, kv_format=kv_format) as engine:
+        outcomes = measure.run_task(engine, held_out, max_tokens=400)
+
+    assert measure.Proportion.of([outcome.right for outcome in outcomes]).value >= 0.85
+
+
+def test_eight_bits_survive_the_twins_outliers(
+    twin: Path, tmp_path: Path, held_out: list[measure.TaskProblem]
+) -> None:
+    pocketr1.Quantizer(twin, output_path=tmp_path / "bundle", bits=8).run()
+    with pocketr1.load(tmp_path / "bundle") as engine:
+        outcomes = measure.run_task(engine, held_out, max_tokens=400)
+
+    assert measure.Proportion.of([outcome.right for outcome in outcomes]).value >= 0.85
+
+
 def test_without_its_thought_it_solves_few(held_out: list[measure.TaskProblem]) -> None:
     with pocketr1.load("tiny") as engine:
         outcomes = measure.run_task(engine, held_out, max_tokens=400, think=False)

@@ -109,7 +109,9 @@ class Candidate:
     bundle_bytes: int  # all files of the bundle
     weight_bytes: int
     memory_bytes: int  # weights, K/V of CONTEXT tokens in F16, and the process around them
-    storage_bytes: int  # at the fullest moment of `pull --compress`: a shard and the bundle
+    # At the fullest moment of `pull --compress`: the bundle, and two shards, since a layer may lie
+    # across the end of one and the beginning of the next.
+    storage_bytes: int
     token_bytes: int  # what decoding one token reads: decoder, head, and K/V of 512 tokens
 
     @property
@@ -149,6 +151,6 @@ def _candidate(alias: str, spec: arch.ModelSpec, bits: int, group_size: int) -> 
         bundle_bytes=bundle,
         weight_bytes=weights,
         memory_bytes=weights + CONTEXT * kv + _OVERHEAD,
-        storage_bytes=min(2 * parameters, _SHARD) + bundle,
+        storage_bytes=min(2 * parameters, 2 * _SHARD) + bundle,
         token_bytes=weights - looked_up + _SHORT_CONTEXT * kv,
     )

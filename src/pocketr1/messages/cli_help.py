@@ -63,10 +63,10 @@ TEXTS: dict[str, Text] = {
         "从模型平台下载模型；唯一联网的命令。",
         "Short names: r1-1.5b, r1-7b, r1-llama-8b, r1-qwen3-8b, r1-14b, r1-32b. With --compress, "
         "weight files are compressed as they come and deleted, so that the disk holds one of them "
-        "at a time beside the bundle. An interrupted pull goes on where it stopped when the same "
-        "command is run again. HF_ENDPOINT names a mirror, HF_TOKEN is an access token.",
+        "beside the bundle, for a moment two. An interrupted pull goes on where it stopped when "
+        "the same command is run again. HF_ENDPOINT names a mirror, HF_TOKEN is an access token.",
         "简称：r1-1.5b、r1-7b、r1-llama-8b、r1-qwen3-8b、r1-14b、r1-32b。使用 --compress 时，"
-        "权重文件边到边压缩，随后删除，磁盘上除模型包外每次只保留一个权重文件。"
+        "权重文件边到边压缩，随后删除，磁盘上除模型包外只保留一个权重文件，短暂时为两个。"
         "中断后再次运行同一条命令即可继续。HF_ENDPOINT 指定镜像，HF_TOKEN 是访问令牌。",
     ),
     "cli-argument-pull": Text(

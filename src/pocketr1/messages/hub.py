@@ -143,9 +143,9 @@ TEXTS: dict[str, Text] = {
     "hub-disk-space": Text(
         "{path} has {free} MB free; the pull needs {needed} MB.",
         "{path} 可用空间为 {free} MB，下载需要 {needed} MB。",
-        "Make room, name another disk with -o, or add --compress 4, which keeps one shard at a "
-        "time.",
-        "请腾出空间、用 -o 指定其他磁盘，或加上 --compress 4（每次只保留一个分片）。",
+        "Make room, name another disk with -o, or add --compress 4, which deletes each weight file "
+        "when it is compressed.",
+        "请腾出空间、用 -o 指定其他磁盘，或加上 --compress 4（每个权重文件压缩后即删除）。",
     ),
     "hub-disk-full": Text(
         "The disk filled up while {file} came.",

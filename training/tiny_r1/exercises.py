@@ -195,8 +195,6 @@ def conversion(random: Random, language: str) -> Problem:
     if factor % 10 == 0 and factor != 60:
         product = count * factor
         line = f"{count}×{factor}={product}"
-    elif factor >= 10:
-        product, line = calculate.multiply(count, factor)
     else:
         product, line = calculate.multiply(count, factor)
     back = not rest and random.random() < 0.5
@@ -210,9 +208,8 @@ def conversion(random: Random, language: str) -> Problem:
         lines = [line, f"{product}÷{factor}={count}"]
         if factor % 10 == 0 and factor != 60:
             lines = lines[1:]
-    one = count == 1
     if language == "en":
-        large = english[0] if one else english[1]
+        large = english[1]
         small = english[2]
         if back:
             question = random.choice(

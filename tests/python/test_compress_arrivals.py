@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +11,9 @@ from typing import Any
 
 import pytest
 from checkpoint_files import TINY, random_tensors, tiny_shapes, write_checkpoint
-from compress_support import compress, files
+from compress_support import compress, files, kill_after
 
+from pocketr1 import _core
 from pocketr1.bundle import layout
 from pocketr1.compress import Progress, Quantizer
 from pocketr1.errors import CompressionError
@@ -21,6 +24,27 @@ NAMES = list(tiny_shapes(CONFIG))
 SHARDS = [NAMES[:12], [*NAMES[12:30], NAMES[-1]], NAMES[30:-1]]
 
 
+def _layer(name: str) -> int:
+    return int(name.split(".")[2]) if "layers" in name else 99 * (name != NAMES[0]) - 1
+
+
+# As transformers writes them: a layer's norms come behind its matrices, and so in the file after
+# them, where the layer is cut. The bundle asks for a layer's norm first.
+WRITTEN = sorted(NAMES, key=lambda name: (_layer(name), "norm" in name, NAMES.index(name)))
+IN_ORDER = [WRITTEN[:19], WRITTEN[19:32], WRITTEN[32:]]
+
+
+QWEN_7B = {
+    **TINY,
+    "hidden_size": 3584,
+    "intermediate_size": 18944,
+    "num_attention_heads": 28,
+    "num_hidden_layers": 28,
+    "num_key_value_heads": 4,
+    "vocab_size": 152064,
+}
+
+
 class Copies:
     """Arrivals from a directory on this machine; nothing of the network is needed to test them."""
 
@@ -28,6 +52,8 @@ class Copies:
         self.published, self.directory = published, directory
         self.headers = directory / "headers"
         self.fetched: list[str] = []
+        if self.headers.exists():  # a pull that goes on
+            return
         self.headers.mkdir(parents=True)
         for path in published.iterdir():
             if path.suffix == ".safetensors":
@@ -55,9 +81,9 @@ def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "SHARD_LIMIT", 80_000)
 
 
-@pytest.fixture
-def published(tmp_path: Path) -> Path:
-    write_checkpoint(tmp_path / "hub", CONFIG, random_tensors(tiny_shapes(CONFIG)), SHARDS)
+@pytest.fixture(params=[SHARDS, IN_ORDER], ids=["mixed", "in order"])
+def published(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    write_checkpoint(tmp_path / "hub", CONFIG, random_tensors(tiny_shapes(CONFIG)), request.param)
     (tmp_path / "hub/tokenizer.json").write_text("{}")
     return tmp_path / "hub"
 
@@ -115,6 +141,67 @@ def test_a_stopped_job_fetches_no_file_again_that_it_had_discarded(
     assert len(copies.fetched) == len(set(copies.fetched)) == len(SHARDS)
 
 
+@pytest.mark.parametrize("published", [IN_ORDER], indirect=True, ids=["in order"])
+def test_a_layer_across_two_files_does_not_keep_both(tmp_path: Path, copies: Copies) -> None:
+    """What is left of the first is kept in a safetensors file of its own."""
+    whole: set[tuple[str, ...]] = set()
+    rests: dict[str, int] = {}
+
+    def look(_: Progress) -> None:
+        whole.add(tuple(sorted(path.name for path in copies.directory.glob("*.safetensors"))))
+        for path in (tmp_path / "out.partial/rest").glob("*.safetensors"):
+            rests[path.name] = len(_core.safetensors_header(str(path)))
+
+    run(copies, tmp_path / "out", progress=look)
+
+    assert max(map(len, whole)) == 1
+    assert sorted(rests) == sorted(path.name for path in copies.published.glob("*.safetensors"))[:2]
+    assert all(0 < tensors < 12 for tensors in rests.values())
+
+
+@pytest.mark.parametrize("published", [IN_ORDER], indirect=True, ids=["in order"])
+def test_killed_at_every_change_to_the_disk_it_resumes(
+    tmp_path: Path, published: Path, copies: Copies
+) -> None:
+    compress(published, tmp_path / "whole")
+    copies.fetch(copies.directory / min(path.name for path in copies.headers.iterdir()))
+    for count in range(1, 5000, 11):
+        case = tmp_path / f"case{count}"
+        shutil.copytree(copies.directory, case / "source")
+        again = Copies(published, case / "source")
+        killed = kill_after(count, lambda c=again, o=case / "out": run(c, o))
+        run(again, case / "out", overwrite=True)
+
+        assert files(case / "out") == files(tmp_path / "whole")
+        assert [path.name for path in sorted(case.iterdir())] == ["out", "source"]
+        assert not list(again.directory.glob("*.safetensors"))
+        shutil.rmtree(case)
+        if not killed:
+            assert count > 200
+            return
+    raise AssertionError("the job never ended")
+
+
+def test_a_rest_that_was_deleted_is_made_good_by_its_file(
+    tmp_path: Path, published: Path, copies: Copies
+) -> None:
+    compress(published, tmp_path / "whole")
+    rests = tmp_path / "out.partial/rest"
+
+    def progress(_: Progress) -> None:
+        if any(rests.glob("*.safetensors")):
+            raise StopError
+
+    with pytest.raises(StopError):
+        run(copies, tmp_path / "out", progress=progress)
+    shutil.rmtree(rests)
+
+    run(copies, tmp_path / "out")
+
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+    assert not list(copies.directory.glob("*.safetensors"))
+
+
 def test_the_disk_never_holds_more_than_was_said(tmp_path: Path, copies: Copies) -> None:
     most = 0
 
@@ -122,7 +209,8 @@ def test_the_disk_never_holds_more_than_was_said(tmp_path: Path, copies: Copies)
         nonlocal most
         made = [*(tmp_path / "out.partial/bundle/blocks").glob("*")]
         came = [*copies.directory.glob("*.safetensors")]
-        most = max(most, sum(path.stat().st_size for path in [*made, *came]))
+        kept = [*(tmp_path / "out.partial/rest").glob("*")]
+        most = max(most, sum(path.stat().st_size for path in [*made, *came, *kept]))
 
     quantizer = Quantizer(
         copies.directory,
@@ -155,6 +243,54 @@ def test_a_disk_that_cannot_hold_it_is_refused_before_a_file_comes(
     assert copies.fetched == []
     monkeypatch.setattr(shutil, "disk_usage", disk(said))
     quantizer.run()
+
+
+def test_the_7b_in_its_two_files_takes_11_gb_at_4_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Published: 8.6 and 6.6 GB; layer 15 or 16 lies in both. Only the headers are written."""
+    monkeypatch.undo()
+    shapes = tiny_shapes(QWEN_7B)
+    written = sorted(shapes, key=lambda name: (_layer(name), "norm" in name))
+    headers = tmp_path / "headers"
+    headers.mkdir()
+    weight_map, first = {}, 8.61e9
+    entries: dict[str, dict[str, Any]] = {}
+    for name in written:
+        size = 2 * math.prod(shapes[name])
+        first -= size
+        file = f"model-0000{1 if first > 0 else 2}-of-000002.safetensors"
+        rows = entries.setdefault(file, {})
+        begin = max((row["data_offsets"][1] for row in rows.values()), default=0)
+        rows[name] = {
+            "dtype": "BF16",
+            "shape": shapes[name],
+            "data_offsets": [begin, begin + size],
+        }
+        weight_map[name] = file
+    for file, rows in entries.items():
+        text = json.dumps(rows).encode()
+        with (headers / file).open("wb") as out:
+            out.write(len(text).to_bytes(8, "little") + text)
+            out.truncate(8 + len(text) + max(row["data_offsets"][1] for row in rows.values()))
+    (tmp_path / "config.json").write_text(json.dumps(QWEN_7B))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    copies = Copies(tmp_path, tmp_path)
+
+    said = {}
+    for bits in (4, 8):
+        quantizer = Quantizer(
+            tmp_path, output_path=tmp_path / "out", bits=bits, group_size=64, arrivals=copies,
+            discard_source=True,
+        )  # fmt: skip
+        said[bits], _ = quantizer.disk_needed()
+
+    assert any("layers.16." in n for n in entries[min(entries)])
+    assert any("layers.16." in n for n in entries[max(entries)])
+    assert 8.61e9 < said[4] < 11e9
+    assert said[8] < 15e9
 
 
 @pytest.mark.parametrize("there", ["a file", "most of a file"])

@@ -5,6 +5,7 @@ While a job runs, everything lies in ``OUTPUT.partial``::
     OUTPUT.partial/lock       held by the process at work
     OUTPUT.partial/job.json   what is being made
     OUTPUT.partial/journal    what is finished
+    OUTPUT.partial/rest/      what is still needed of source files that were deleted
     OUTPUT.partial/bundle/    the bundle in the making; bundle.json comes last
 
 One rename makes it ``OUTPUT``: a directory of that name is whole or not there.
@@ -55,6 +56,7 @@ class BundleWriter:
         if not self.output.name:
             raise CompressionError("compress-output-foreign", path=self.output)
         self.partial = partial_path(self.output)
+        self.rests = self.partial / "rest"
         self.job: Job | None = None
         self._bundle = self.partial / "bundle"
         self._overwrite = overwrite
@@ -275,7 +277,7 @@ class BundleWriter:
         (self.partial / "job.json").unlink(missing_ok=True)
         sync_directory(self.partial)
         (self.partial / "journal").unlink(missing_ok=True)
-        for directory in (self._bundle, self.partial / "replaced"):
+        for directory in (self._bundle, self.rests, self.partial / "replaced"):
             if directory.exists():
                 shutil.rmtree(directory)
 

@@ -17,7 +17,8 @@ from pocketr1.bundle import BundleLayout, TensorPlan, plan_layout
 from pocketr1.bundle.files import existing_parent
 from pocketr1.bundle.layout import SEGMENT_LIMIT, SHARD_LIMIT
 from pocketr1.bundle.report import bits_per_weight, kv_bytes_per_token
-from pocketr1.compress.source import SLAB_BYTES, last_use
+from pocketr1.compress.disk import last_use
+from pocketr1.compress.source import SLAB_BYTES
 from pocketr1.machine import measure_storage, peak_rss_bytes
 
 __all__ = ["Estimate", "estimate"]

@@ -26,15 +26,15 @@ from pocketr1.bundle import (
 )
 from pocketr1.bundle.files import existing_parent
 from pocketr1.compress.defaults import DEFAULTS
+from pocketr1.compress.discard import Discarder, rests_of
+from pocketr1.compress.disk import peak_disk_bytes
 from pocketr1.compress.estimate import Estimate, estimate
 from pocketr1.compress.recipe import Recipe
 from pocketr1.compress.source import (
     Arrivals,
-    Discarder,
     all_files,
     check_sources,
     hash_file,
-    peak_disk_bytes,
     rows_per_slab,
     source_files,
 )
@@ -248,7 +248,9 @@ class Quantizer:
         if job.plan != self.recipe.plan(bool(job.model["tied_embeddings"])):
             self._refuse(writer, "bits, group_size, symmetric, embedding_bits, head_bits")
         if writer.finished == len(writer.layout.segments) and writer.discarded:
-            return None
+            directory = self.model_path if self.model_path.is_dir() else self.model_path.parent
+            if not any((directory / source.file).exists() for source in job.sources):
+                return None
         headers = None if self._arrivals is None else self._arrivals.headers
         source = checkpoint.open(
             self.model_path,
@@ -276,15 +278,18 @@ class Quantizer:
         layout = writer.layout
         if self._arrivals is not None:
             assert writer.job is not None
+            rests = rests_of(writer)
+            here = {
+                path.name: path.stat().st_size if path.exists() else self._arrivals.here(path)
+                for path in all_files(source)
+            }
             needed = peak_disk_bytes(
                 layout,
                 source,
                 {file.file: file.size for file in writer.job.sources},
                 finished=writer.finished,
-                here={
-                    path.name: path.stat().st_size if path.exists() else self._arrivals.here(path)
-                    for path in all_files(source)
-                },
+                here={**here, **rests},
+                rests=rests,
                 discard=self.discard_source,
             )
         elif self.discard_source:
@@ -324,9 +329,9 @@ class Quantizer:
 
     def _segments(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> None:
         discarder = Discarder(writer, source) if self.discard_source else None
-        work = _Work(self, writer, source)
         if discarder is not None:
-            discarder.after_segment(writer.finished)
+            source = discarder.take_up(source)
+        work = _Work(self, writer, source, discarder)
         for index in range(writer.finished, len(writer.layout.segments)):
             writer.write_segment(index, work.parts(writer.layout.segments[index]))
             if discarder is not None:
@@ -341,10 +346,15 @@ class _Work:
     """Turns rows of the source into the bytes of parts."""
 
     def __init__(
-        self, quantizer: Quantizer, writer: BundleWriter, source: checkpoint.Checkpoint
+        self,
+        quantizer: Quantizer,
+        writer: BundleWriter,
+        source: checkpoint.Checkpoint,
+        discarder: Discarder | None,
     ) -> None:
         self._quantizer = quantizer
         self._writer = writer
+        self._discarder = discarder
         self._tensors = writer.layout.tensors
         self._source = source
         segments = writer.layout.segments
@@ -368,7 +378,10 @@ class _Work:
     def _part(self, part: Part) -> tuple[NDArray[np.uint8], PartError]:
         plan = self._tensors[part.tensor]
         tensor = self._source.tensors[plan.name]
-        self._quantizer._bring(self._writer, tensor.file)
+        if self._quantizer._arrivals is not None and not tensor.file.exists():
+            if self._discarder is not None:
+                self._source = self._discarder.make_room(self._source)
+            self._quantizer._bring(self._writer, tensor.file)
         row_bytes = tensor.nbytes // tensor.shape[0]
         slab_rows = rows_per_slab(row_bytes)
         end = part.row + part.rows

@@ -1,17 +1,17 @@
-"""The source's weight files: hashes, changes since the job began, and discarding."""
+"""The source's weight files: their arrival, hashes, and changes since the job began."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from pocketr1.bundle import BundleLayout, BundleWriter, SourceFile
+from pocketr1.bundle import BundleWriter, SourceFile
 from pocketr1.checkpoint import Checkpoint
 from pocketr1.errors import CheckpointError, CompressionError
 
-__all__ = ["Arrivals", "Discarder", "check_sources", "hash_file", "rows_per_slab", "source_files"]
+__all__ = ["Arrivals", "all_files", "check_sources", "hash_file", "rows_per_slab", "source_files"]
 
 #: Rows of the source are read in slabs of at most this many bytes.
 SLAB_BYTES = 16 << 20
@@ -101,102 +101,6 @@ def _differs(writer: BundleWriter, file: Path) -> CompressionError:
     return CompressionError("compress-job-differs", path=writer.partial, what=str(file))
 
 
-class Discarder:
-    """Deletes each weight file of the source once every segment made of it is on disk."""
-
-    def __init__(self, writer: BundleWriter, checkpoint: Checkpoint) -> None:
-        """Find out which segment is the last to need each file."""
-        self._writer = writer
-        self._last_use = last_use(writer.layout, checkpoint)
-        self._paths = {path.name: path for path in all_files(checkpoint)}
-
-    def after_segment(self, finished: int) -> None:
-        """Delete what the first ``finished`` segments alone needed.
-
-        Raises:
-            CompressionError: ``compress-discard`` where a file cannot be deleted.
-        """
-        for name, last in list(self._last_use.items()):
-            if last < finished:
-                if name not in self._writer.discarded:
-                    self._writer.add_discard(name)
-                self._delete(self._paths[name])
-                del self._last_use[name]
-
-    def _delete(self, path: Path) -> None:
-        try:
-            # A hub's cache keeps the file elsewhere and links to it.
-            for one in {path.resolve(), path}:
-                one.unlink(missing_ok=True)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise CompressionError("compress-discard", path=path, reason=reason) from error
-
-
 def all_files(checkpoint: Checkpoint) -> tuple[Path, ...]:
     """Return the weight files, those still to come included."""
     return tuple(sorted({*checkpoint.files, *checkpoint.missing_shards}))
-
-
-def peak_disk_bytes(
-    layout: BundleLayout,
-    checkpoint: Checkpoint,
-    sizes: Mapping[str, int],
-    *,
-    finished: int = 0,
-    here: Mapping[str, int] | None = None,
-    discard: bool,
-) -> int:
-    """Return how many bytes more than now the disk holds at the job's fullest moment.
-
-    Each weight file comes when the first segment needs it and, with ``discard``, goes after the
-    last.
-
-    Args:
-        layout: of the bundle.
-        checkpoint: where its tensors come from.
-        sizes: bytes of each weight file, by name.
-        finished: segments that lie on the disk already.
-        here: bytes of each weight file that do, by name; None: of none.
-        discard: whether weight files are deleted.
-    """
-    held = dict(here or {})
-    last = last_use(layout, checkpoint)
-    taken = layout.file_bytes - sum(segment.size for segment in layout.segments)  # headers
-    peak = taken
-
-    def bring(name: str) -> None:
-        nonlocal taken
-        taken += sizes[name] - held.get(name, 0)
-        held[name] = sizes[name]
-
-    def free(index: int) -> None:
-        nonlocal taken
-        if discard:
-            taken -= sum(held.pop(name, 0) for name, use in last.items() if use == index)
-
-    for index in range(finished):
-        free(index)
-    for index, segment in enumerate(layout.segments[finished:], finished):
-        for part in segment.parts:
-            tensor = checkpoint.tensors.get(layout.tensors[part.tensor].name)
-            if tensor is not None:
-                bring(tensor.file.name)
-        taken += segment.size
-        peak = max(peak, taken)
-        free(index)
-    for name, use in last.items():
-        if use < 0:  # of no use, but its hash is on record
-            bring(name)
-    return max(peak, taken)
-
-
-def last_use(layout: BundleLayout, checkpoint: Checkpoint) -> dict[str, int]:
-    """Return, for each weight file, the last segment made of it; -1: none."""
-    last = {path.name: -1 for path in all_files(checkpoint)}
-    for index, segment in enumerate(layout.segments):
-        for part in segment.parts:
-            tensor = checkpoint.tensors.get(layout.tensors[part.tensor].name)
-            if tensor is not None:
-                last[tensor.file.name] = index
-    return last

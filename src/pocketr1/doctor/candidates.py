@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -109,8 +110,8 @@ class Candidate:
     bundle_bytes: int  # all files of the bundle
     weight_bytes: int
     memory_bytes: int  # weights, K/V of CONTEXT tokens in F16, and the process around them
-    # At the fullest moment of `pull --compress`: the bundle, and two shards, since a layer may lie
-    # across the end of one and the beginning of the next.
+    # At the fullest moment of `pull --compress`: the bundle, a shard, and the rest of the shard
+    # before, which is part of a layer.
     storage_bytes: int
     token_bytes: int  # what decoding one token reads: decoder, head, and K/V of 512 tokens
 
@@ -141,6 +142,9 @@ def _candidate(alias: str, spec: arch.ModelSpec, bits: int, group_size: int) -> 
     looked_up = 0 if spec.tied_embeddings else sizes["embed.weight"]
     parameters = sum(tensor.parameters for tensor in layout.tensors)
     kv = kv_bytes_per_token(spec)
+    layer = 2 * sum(
+        math.prod(shape) for name, shape in shapes.items() if name.startswith("layers.0.")
+    )
     bundle = layout.file_bytes + _METADATA
     return Candidate(
         alias=alias,
@@ -151,6 +155,6 @@ def _candidate(alias: str, spec: arch.ModelSpec, bits: int, group_size: int) -> 
         bundle_bytes=bundle,
         weight_bytes=weights,
         memory_bytes=weights + CONTEXT * kv + _OVERHEAD,
-        storage_bytes=min(2 * parameters, 2 * _SHARD) + bundle,
+        storage_bytes=min(2 * parameters, _SHARD + layer) + bundle,
         token_bytes=weights - looked_up + _SHORT_CONTEXT * kv,
     )

@@ -98,10 +98,16 @@ def test_sizes_are_those_of_bundles_that_were_made() -> None:
     assert c.token_bytes == pytest.approx(821e6 + 512 * 28672, rel=2e-3)
 
 
-def test_storage_counts_two_shards_where_a_model_has_them() -> None:
-    large, small = candidate("r1-14b", 4), candidate("r1-1.5b", 4)
-    assert large.storage_bytes == 18 * GB + large.bundle_bytes
+def test_storage_counts_a_shard_a_layer_and_the_bundle() -> None:
+    large, small = candidate("r1-7b", 4), candidate("r1-1.5b", 4)
+    layer = 2 * (3584 * (2 * 3584 + 2 * 512 + 3 * 18944 + 2) + 3584 + 2 * 512)
+    assert large.storage_bytes == 9 * GB + layer + large.bundle_bytes
     assert small.storage_bytes == small.source_bytes + small.bundle_bytes
+
+
+def test_fifteen_gigabytes_are_enough_for_a_7b(tmp_path: Path) -> None:
+    found = with_memory(device(devices.PHONE, tmp_path, 15, speed(200, 200)), 8, 5.2)
+    assert best(advise(found)) == ("r1-7b", 4)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +139,7 @@ def test_the_advice_leaves_the_system_memory(tmp_path: Path) -> None:
 
 
 def test_storage_decides_too(tmp_path: Path) -> None:
-    found = with_memory(device(devices.PHONE, tmp_path, 22, speed(200, 200)), 64, 60)
+    found = with_memory(device(devices.PHONE, tmp_path, 16, speed(200, 200)), 64, 60)
     assert best(advise(found)) == ("r1-qwen3-8b", 4)
     storage = replace(found.storage, free=10 * GB)
     assert best(advise(replace(found, storage=storage))) == ("r1-1.5b", 8)

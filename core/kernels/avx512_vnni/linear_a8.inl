@@ -1,0 +1,192 @@
+// What the tiled formats share; included by linear_w4_a8.cc and linear_w8_a8.cc. A step is 8 inputs
+// of 16 rows, one register of inputs 0..3 and one of 4..7: the unsigned operand of dpbusd, against
+// four broadcast activations each. dpbusd does not saturate, and every sum of a group fits in 32
+// bits.
+//
+// A format is a type with
+//   kGroup, kStepBytes
+//   load(step, first, second)     the two registers
+//   start(a_sum, zeros)           what the sum begins with, so that codes come out signed
+//   kStartPerBlock                whether that differs between blocks
+
+namespace {
+
+// How far ahead of its use a single pass over the weights asks memory for them.
+constexpr std::size_t kAhead = 4096;  // bytes
+constexpr std::size_t kRowsAtOnce = 6;
+// Activations that stay in the second cache beside the codes of two blocks.
+constexpr std::size_t kPanelBytes = 256 << 10;
+
+inline __m512i broadcast4(const std::int8_t* a) {
+  std::int32_t four;
+  __builtin_memcpy(&four, a, 4);
+  return _mm512_set1_epi32(four);
+}
+
+// In assembly: around the intrinsic, GCC 12 copies every sum to another register and back.
+inline void dpbusd(__m512i& sum, __m512i codes, __m512i inputs) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(inputs));
+}
+
+// Outputs of `blocks` blocks of 16 rows, for `rows` rows of activations.
+template <typename W, std::size_t blocks, std::size_t rows, bool prefetch>
+inline __attribute__((always_inline)) void outputs(const LinearArgs& p, std::size_t block,
+                                                   std::size_t b) {
+  const std::size_t groups = p.cols / W::kGroup;
+  const std::size_t block_bytes = p.cols / 8 * W::kStepBytes;
+  const std::uint8_t* codes = p.codes + block * block_bytes;
+  const std::uint16_t* scales = p.scales + block * groups * kTileRows;
+  const std::uint8_t* zeros = W::kStartPerBlock ? p.zeros + block * groups * kTileRows : nullptr;
+  const std::size_t stride = p.a.stride;
+  const std::int8_t* a = p.a.codes + b * stride;
+  const float* a_scales = p.a.scales + b * (stride / kActivationGroup);
+  const std::int32_t* a_sums = p.a.sums + b * (stride / kActivationSum);
+  // Two chains where there are few: dpbusd takes four or five cycles.
+  constexpr bool two = blocks * rows < 8;
+
+  __m512 total[blocks][rows];
+#pragma GCC unroll 16
+  for (std::size_t j = 0; j < blocks; ++j) {
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < rows; ++i) total[j][i] = _mm512_setzero_ps();
+  }
+  for (std::size_t g = 0; g < groups; ++g) {
+    __m512i sum[blocks][rows];
+    __m512i other[blocks][rows];
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < rows; ++i) {
+      std::int32_t a_sum = 0;
+#pragma GCC unroll 4
+      for (std::size_t s = 0; s < W::kGroup / kActivationSum; ++s) {
+        a_sum += a_sums[i * (stride / kActivationSum) + g * (W::kGroup / kActivationSum) + s];
+      }
+#pragma GCC unroll 16
+      for (std::size_t j = 0; j < blocks; ++j) {
+        const std::size_t zeros_at = (j * groups + g) * kTileRows;
+        sum[j][i] = W::start(a_sum, W::kStartPerBlock ? zeros + zeros_at : nullptr);
+        other[j][i] = _mm512_setzero_si512();
+      }
+    }
+    const std::int8_t* inputs = a + g * W::kGroup;
+    for (std::size_t step = 0; step < W::kGroup / 8; ++step) {
+      __m512i first[blocks];
+      __m512i second[blocks];
+#pragma GCC unroll 16
+      for (std::size_t j = 0; j < blocks; ++j) {
+        const std::uint8_t* at = codes + j * block_bytes + step * W::kStepBytes;
+        if constexpr (prefetch) {
+#pragma GCC unroll 2
+          for (std::size_t line = 0; line < W::kStepBytes; line += 64) {
+            _mm_prefetch(reinterpret_cast<const char*>(at + kAhead + line), _MM_HINT_T0);
+          }
+        }
+        W::load(at, first[j], second[j]);
+      }
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < rows; ++i) {
+        const __m512i low = broadcast4(inputs + i * stride + step * 8);
+#pragma GCC unroll 16
+        for (std::size_t j = 0; j < blocks; ++j) {
+          dpbusd(sum[j][i], first[j], low);
+        }
+      }
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < rows; ++i) {
+        const __m512i high = broadcast4(inputs + i * stride + step * 8 + 4);
+#pragma GCC unroll 16
+        for (std::size_t j = 0; j < blocks; ++j) {
+          dpbusd(two ? other[j][i] : sum[j][i], second[j], high);
+        }
+      }
+    }
+    codes += W::kGroup / 8 * W::kStepBytes;
+#pragma GCC unroll 16
+    for (std::size_t j = 0; j < blocks; ++j) {
+      const __m512 scale = _mm512_cvtph_ps(_mm256_loadu_si256(
+          reinterpret_cast<const __m256i*>(scales + (j * groups + g) * kTileRows)));
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < rows; ++i) {
+        const float a_scale =
+            a_scales[i * (stride / kActivationGroup) + g * W::kGroup / kActivationGroup];
+        const __m512i whole = two ? _mm512_add_epi32(sum[j][i], other[j][i]) : sum[j][i];
+        total[j][i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole),
+                                      _mm512_mul_ps(scale, _mm512_set1_ps(a_scale)), total[j][i]);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (std::size_t j = 0; j < blocks; ++j) {
+    const std::size_t row = (block + j) * kTileRows;
+    const __mmask16 lanes = first_lanes(p.rows - row);
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < rows; ++i) {
+      _mm512_mask_storeu_ps(p.y + (b + i) * p.y_stride + row, lanes, total[j][i]);
+    }
+  }
+}
+
+// One pass over the weights: their way from memory is what it waits for.
+template <typename W>
+void gemv(const LinearArgs& p, std::size_t block_begin, std::size_t block_end) {
+  for (std::size_t block = block_begin; block < block_end; ++block) {
+    switch (p.batch) {
+      case 1:
+        outputs<W, 1, 1, true>(p, block, 0);
+        break;
+      case 2:
+        outputs<W, 1, 2, true>(p, block, 0);
+        break;
+      case 3:
+        outputs<W, 1, 3, true>(p, block, 0);
+        break;
+      default:
+        outputs<W, 1, 4, true>(p, block, 0);
+        break;
+    }
+  }
+}
+
+// Rows [begin, end) of activations against one or two blocks.
+template <typename W, std::size_t blocks>
+void all_rows(const LinearArgs& p, std::size_t block, std::size_t begin, std::size_t end) {
+  std::size_t b = begin;
+  for (; b + kRowsAtOnce <= end; b += kRowsAtOnce) {
+    outputs<W, blocks, kRowsAtOnce, false>(p, block, b);
+  }
+  switch (end - b) {
+    case 5:
+      outputs<W, blocks, 5, false>(p, block, b);
+      break;
+    case 4:
+      outputs<W, blocks, 4, false>(p, block, b);
+      break;
+    case 3:
+      outputs<W, blocks, 3, false>(p, block, b);
+      break;
+    case 2:
+      outputs<W, blocks, 2, false>(p, block, b);
+      break;
+    case 1:
+      outputs<W, blocks, 1, false>(p, block, b);
+      break;
+    default:
+      break;
+  }
+}
+
+// Twelve sums, their totals and what they are made of fill the registers. The codes of two blocks
+// stay in the nearest caches while the activations of a panel pass over them, and the panel stays
+// there until all blocks have passed.
+template <typename W>
+void gemm(const LinearArgs& p, std::size_t block_begin, std::size_t block_end) {
+  const std::size_t fitting = kPanelBytes / p.a.stride / kRowsAtOnce * kRowsAtOnce;
+  const std::size_t panel = fitting < kRowsAtOnce ? kRowsAtOnce : fitting;
+  for (std::size_t begin = 0; begin < p.batch; begin += panel) {
+    const std::size_t end = p.batch - begin < panel ? p.batch : begin + panel;
+    std::size_t block = block_begin;
+    for (; block + 2 <= block_end; block += 2) all_rows<W, 2>(p, block, begin, end);
+    if (block < block_end) all_rows<W, 1>(p, block, begin, end);
+  }
+}
+
+}  // namespace

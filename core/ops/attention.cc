@@ -43,6 +43,12 @@ void merge(const Context& context, const Geometry& g, const Partial& total, cons
   }
 }
 
+// Rows of a tile: many share what they read, but a few tiles a thread must be left.
+std::size_t tile_rows(std::size_t rows, std::size_t kv_heads, unsigned threads) {
+  constexpr std::size_t most = 16;
+  return std::clamp<std::size_t>(rows * kv_heads / (std::size_t{4} * threads), 1, most);
+}
+
 }  // namespace
 
 void attention(const Context& context, const AttentionShape& shape, const AttentionRow* rows,
@@ -88,17 +94,37 @@ void attention(const Context& context, const AttentionShape& shape, const Attent
   };
 
   if (pairs >= std::size_t{4} * context.pool.threads() || splits == 1) {
-    // Enough rows for every thread: each folds its splits as it goes.
-    workspace.partial.reserve(context.pool.threads() * 2 * g.floats());
-    context.pool.run(pairs, [&](std::size_t pair, unsigned thread) {
-      const Partial total = g.at(workspace.partial.data(), 2 * thread);
-      const Partial next = g.at(workspace.partial.data(), 2 * thread + 1);
-      run_split(pair, 0, total);
-      for (std::size_t split = 1; split < row_splits(pair); ++split) {
-        run_split(pair, split, next);
-        merge(context, g, total, next);
+    // Enough rows for every thread. Those of a tile take a split one after the other while its keys
+    // and values are in the cache, and each folds its splits as it goes.
+    const std::size_t tile = tile_rows(row_count, shape.kv_heads, context.pool.threads());
+    const std::size_t tiles = (row_count + tile - 1) / tile;
+    workspace.partial.reserve(context.pool.threads() * (tile + 1) * g.floats());
+    context.pool.run(tiles * shape.kv_heads, [&](std::size_t task, unsigned thread) {
+      // The last rows see the most: they go first, so that no thread is left with them at the end.
+      const std::size_t first = (tiles - 1 - task / shape.kv_heads) * tile;
+      const std::size_t rows_here = std::min(tile, row_count - first);
+      const std::size_t kv_head = task % shape.kv_heads;
+      float* base = workspace.partial.data() + thread * (tile + 1) * g.floats();
+      const Partial next = g.at(base, tile);
+      std::size_t most = 0;
+      for (std::size_t r = first; r < first + rows_here; ++r) {
+        most = std::max(most, row_splits(r * shape.kv_heads));
       }
-      finish(pair, total);
+      for (std::size_t split = 0; split < most; ++split) {
+        for (std::size_t r = 0; r < rows_here; ++r) {
+          const std::size_t pair = (first + r) * shape.kv_heads + kv_head;
+          const Partial total = g.at(base, r);
+          if (split == 0) {
+            run_split(pair, 0, total);
+          } else if (split < row_splits(pair)) {
+            run_split(pair, split, next);
+            merge(context, g, total, next);
+          }
+        }
+      }
+      for (std::size_t r = 0; r < rows_here; ++r) {
+        finish((first + r) * shape.kv_heads + kv_head, g.at(base, r));
+      }
     });
     return;
   }

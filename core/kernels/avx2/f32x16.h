@@ -40,6 +40,10 @@ inline __m256 widen_f16(const std::uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 inline F32x16 load_f16(const std::uint16_t* p) { return {widen_f16(p), widen_f16(p + 8)}; }
+inline F32x16 broadcast_f16(const std::uint16_t* p) {
+  const __m256 wide = _mm256_cvtph_ps(_mm_set1_epi16(static_cast<short>(*p)));
+  return {wide, wide};
+}
 inline F32x16 load_i8(const std::int8_t* p) {
   const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)),
@@ -108,6 +112,21 @@ inline float reduce_add(F32x16 x) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+inline void reduce_add4(F32x16 a, F32x16 b, F32x16 c, F32x16 d, float* out) {
+  const auto four = [](F32x16 x, F32x16 y) {
+    const __m256 x8 = _mm256_add_ps(x.low, x.high);
+    const __m256 y8 = _mm256_add_ps(y.low, y.high);
+    return _mm256_add_ps(_mm256_permute2f128_ps(x8, y8, 0x20),
+                         _mm256_permute2f128_ps(x8, y8, 0x31));
+  };
+  const __m256 ab = four(a, b);
+  const __m256 cd = four(c, d);
+  const __m256 two =
+      _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+  const __m256 one = _mm256_add_ps(two, _mm256_permute_ps(two, 0xb1));
+  const __m256i firsts = _mm256_setr_epi32(0, 4, 2, 6, 0, 0, 0, 0);
+  _mm_storeu_ps(out, _mm256_castps256_ps128(_mm256_permutevar8x32_ps(one, firsts)));
 }
 inline float reduce_max(F32x16 x) {
   const __m256 eight = _mm256_max_ps(x.low, x.high);

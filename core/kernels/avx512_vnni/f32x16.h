@@ -32,6 +32,9 @@ inline F32x16 load_bf16(const std::uint16_t* p) {
 inline F32x16 load_f16(const std::uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
+inline F32x16 broadcast_f16(const std::uint16_t* p) {
+  return {_mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(*p)))};
+}
 inline F32x16 load_i8(const std::int8_t* p) {
   const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes))};
@@ -72,6 +75,20 @@ inline float reduce_add(F32x16 x) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+inline void reduce_add4(F32x16 a, F32x16 b, F32x16 c, F32x16 d, float* out) {
+  // Lanes 0..7 of two vectors and lanes 8..15 of them, side by side.
+  const auto eight = [](__m512 x, __m512 y) {
+    return _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xee));
+  };
+  const __m512 ab = eight(a.value, b.value);
+  const __m512 cd = eight(c.value, d.value);
+  const __m512 four =
+      _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+  const __m512 two = _mm512_add_ps(four, _mm512_permute_ps(four, 0x4e));
+  const __m512 one = _mm512_add_ps(two, _mm512_permute_ps(two, 0xb1));
+  const __m512i firsts = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, one)));
 }
 inline float reduce_max(F32x16 x) {
   const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(x.value), upper(x.value));

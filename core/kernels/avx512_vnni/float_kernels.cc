@@ -6,6 +6,8 @@ namespace pocketr1::avx512_vnni {
 namespace {
 constexpr std::size_t kRowsAtOnce = 4;
 constexpr std::size_t kBatchAtOnce = 4;
+constexpr std::size_t kHeadsTogether = 6;
+constexpr std::size_t kTokensTogether = 4;
 }  // namespace
 
 #include "kernels/generic/float_kernels.inl"

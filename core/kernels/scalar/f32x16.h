@@ -74,6 +74,7 @@ inline F32x16 load_bf16(const std::uint16_t* p) {
 inline F32x16 load_f16(const std::uint16_t* p) {
   return each([=](int i) { return half_to_float(p[i]); });
 }
+inline F32x16 broadcast_f16(const std::uint16_t* p) { return broadcast(half_to_float(*p)); }
 inline F32x16 load_i8(const std::int8_t* p) {
   return each([=](int i) { return static_cast<float>(p[i]); });
 }
@@ -132,6 +133,13 @@ inline float reduce_add(F32x16 x) {
     for (int i = 0; i < step; ++i) x.lane[i] = x.lane[i] + x.lane[i + step];
   }
   return x.lane[0];
+}
+// Four of them.
+inline void reduce_add4(F32x16 a, F32x16 b, F32x16 c, F32x16 d, float* out) {
+  out[0] = reduce_add(a);
+  out[1] = reduce_add(b);
+  out[2] = reduce_add(c);
+  out[3] = reduce_add(d);
 }
 inline float reduce_max(F32x16 x) {
   for (int step = 8; step != 0; step /= 2) {

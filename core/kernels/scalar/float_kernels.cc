@@ -6,6 +6,8 @@ namespace pocketr1::scalar {
 namespace {
 constexpr std::size_t kRowsAtOnce = 1;
 constexpr std::size_t kBatchAtOnce = 1;
+constexpr std::size_t kHeadsTogether = 3;
+constexpr std::size_t kTokensTogether = 2;
 }  // namespace
 
 #include "kernels/generic/float_kernels.inl"

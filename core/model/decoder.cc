@@ -43,6 +43,7 @@ void Decoder::forward(std::span<const Row> rows, std::span<const std::size_t> wa
     attention_rows_.push_back({cache_.pages(rows[r].sequence), rows[r].position + 1});
   }
 
+  std::memset(out_.data(), 0, n * hidden * sizeof(float));
   const std::size_t layers = spec_.layers.size();
   for (std::size_t layer = 0; layer < layers; ++layer) {
     if ((options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed)) ||
@@ -54,14 +55,33 @@ void Decoder::forward(std::span<const Row> rows, std::span<const std::size_t> wa
   }
   if (wanted.empty()) return;
 
-  // Only the rows whose logits are asked for go on.
+  // Only the rows whose logits are asked for go on; they are ascending.
   for (std::size_t i = 0; i < wanted.size(); ++i) {
-    std::memcpy(out_.data() + i * hidden, x_.data() + wanted[i] * hidden, hidden * sizeof(float));
+    for (float* all : {x_.data(), out_.data()}) {
+      std::memmove(all + i * hidden, all + wanted[i] * hidden, hidden * sizeof(float));
+    }
   }
-  norm(out_.data(), weights_.final_norm(), wanted.size(), normed_.data());
+  LinearInput input = next_input(weights_.final_norm(), wanted.size(), {&weights_.head()});
   if (options.hook) options.hook("head.weight", normed_.data(), wanted.size(), hidden);
-  LinearInput input(normed_.data(), wanted.size(), hidden, quantized_);
-  weights_.head().apply(context_, input, logits, low_rank_);
+  const LayerOutput head{&weights_.head(), logits};
+  apply(context_, {&head, 1}, input, low_rank_);
+}
+
+LinearInput Decoder::next_input(const std::vector<float>& gain, std::size_t rows,
+                                std::initializer_list<const LinearLayer*> readers) {
+  const std::size_t n = gain.size();
+  LinearInput input(normed_.data(), rows, n, quantized_);
+  bool tiled = false;
+  for (const LinearLayer* reader : readers) tiled = tiled || traits(reader->format()).tiled();
+  if (tiled) input.fill();
+  context_.pool.run(rows, [&](std::size_t r, unsigned) {
+    float* x = x_.data() + r * n;
+    const float* out = out_.data() + r * n;
+    for (std::size_t i = 0; i < n; ++i) x[i] += out[i];
+    context_.kernels.rms_norm(x, gain.data(), spec_.rms_norm_eps, n, normed_.data() + r * n);
+    if (tiled) input.quantize_row(context_, r);
+  });
+  return input;
 }
 
 void Decoder::attention_block(std::size_t index, std::span<const Row> rows,
@@ -77,12 +97,11 @@ void Decoder::attention_block(std::size_t index, std::span<const Row> rows,
   v_.reserve(n * kv_size);
   attended_.reserve(n * q_size);
 
-  norm(x_.data(), layer.attn_norm, n, normed_.data());
+  LinearInput input = next_input(layer.attn_norm, n, {&layer.q, &layer.k, &layer.v});
   show(options, index, "q", normed_.data(), n, spec_.hidden_size);
-  LinearInput input(normed_.data(), n, spec_.hidden_size, quantized_);
-  layer.q.apply(context_, input, q_.data(), low_rank_);
-  layer.k.apply(context_, input, k_.data(), low_rank_);
-  layer.v.apply(context_, input, v_.data(), low_rank_);
+  const LayerOutput outputs[] = {
+      {&layer.q, q_.data()}, {&layer.k, k_.data()}, {&layer.v, v_.data()}};
+  apply(context_, outputs, input, low_rank_);
 
   const KvFormat format = cache_.format();
   const auto store_kv = context_.kernels.store_kv[static_cast<std::size_t>(format)];
@@ -121,41 +140,38 @@ void Decoder::attention_block(std::size_t index, std::span<const Row> rows,
             attention_rows_.data(), n, q_.data(), attended_.data(), attention_);
   show(options, index, "o", attended_.data(), n, q_size);
   LinearInput attended(attended_.data(), n, q_size, quantized_);
-  layer.o.apply(context_, attended, out_.data(), low_rank_);
-  add_to_residual(out_.data(), n);
+  const LayerOutput out{&layer.o, out_.data()};
+  apply(context_, {&out, 1}, attended, low_rank_);
 }
 
 void Decoder::mlp_block(std::size_t index, std::size_t n, const StepOptions& options) {
   const LayerWeights& layer = weights_.layers()[index];
   const std::size_t ffn = spec_.layers[index].ffn_size;
-  gate_.reserve(n * ffn);
-  up_.reserve(n * ffn);
-
-  norm(x_.data(), layer.mlp_norm, n, normed_.data());
+  LinearInput input = next_input(layer.mlp_norm, n, {&layer.gate, &layer.up});
   show(options, index, "gate", normed_.data(), n, spec_.hidden_size);
-  LinearInput input(normed_.data(), n, spec_.hidden_size, quantized_);
-  layer.gate.apply(context_, input, gate_.data(), low_rank_);
-  layer.up.apply(context_, input, up_.data(), low_rank_);
-  context_.pool.run(n, [&](std::size_t r, unsigned) {
-    context_.kernels.silu_mul(gate_.data() + r * ffn, up_.data() + r * ffn, ffn,
-                              gate_.data() + r * ffn);
-  });
-  show(options, index, "down", gate_.data(), n, ffn);
-  LinearInput product(gate_.data(), n, ffn, quantized_);
-  layer.down.apply(context_, product, out_.data(), low_rank_);
-  add_to_residual(out_.data(), n);
-}
 
-void Decoder::norm(const float* x, const std::vector<float>& gain, std::size_t rows, float* y) {
-  const std::size_t n = gain.size();
-  context_.pool.run(rows, [&](std::size_t r, unsigned) {
-    context_.kernels.rms_norm(x + r * n, gain.data(), spec_.rms_norm_eps, n, y + r * n);
-  });
-}
-
-void Decoder::add_to_residual(const float* y, std::size_t rows) {
-  float* x = x_.data();
-  for (std::size_t i = 0; i < rows * spec_.hidden_size; ++i) x[i] += y[i];
+  const bool tiled = traits(layer.down.format()).tiled();
+  const bool addends = layer.gate.has_low_rank() || layer.up.has_low_rank();
+  const bool floats = options.hook || !tiled || layer.down.has_low_rank() || addends;
+  if (floats) gate_.reserve(n * ffn);
+  LinearInput product(floats ? gate_.data() : nullptr, n, ffn, quantized_product_);
+  if (addends) {
+    up_.reserve(n * ffn);
+    const LayerOutput outputs[] = {{&layer.gate, gate_.data()}, {&layer.up, up_.data()}};
+    apply(context_, outputs, input, low_rank_);
+    context_.pool.run(n, [&](std::size_t r, unsigned) {
+      float* row = gate_.data() + r * ffn;
+      context_.kernels.silu_mul(row, up_.data() + r * ffn, ffn, row);
+    });
+  } else {
+    const LinearLayer::Held gate(layer.gate);
+    const LinearLayer::Held up(layer.up);
+    gated_linear(context_, gate.matrix(), up.matrix(), input,
+                 {floats ? gate_.data() : nullptr, tiled ? &product : nullptr}, gated_);
+  }
+  if (floats) show(options, index, "down", gate_.data(), n, ffn);
+  const LayerOutput out{&layer.down, out_.data()};
+  apply(context_, {&out, 1}, product, low_rank_);
 }
 
 }  // namespace pocketr1

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <span>
 
 #include "model/kv_cache.h"
@@ -12,6 +13,7 @@
 #include "model/weights.h"
 #include "ops/attention.h"
 #include "ops/context.h"
+#include "ops/gated_linear.h"
 #include "ops/linear.h"
 
 namespace pocketr1 {
@@ -48,10 +50,12 @@ class Decoder {
                const StepOptions& options);
 
  private:
-  void norm(const float* x, const std::vector<float>& gain, std::size_t rows, float* y);
+  // Adds what the block before left in out_ to the residual stream, normalizes it into normed_,
+  // and quantizes that if a layer that reads it is tiled.
+  LinearInput next_input(const std::vector<float>& gain, std::size_t rows,
+                         std::initializer_list<const LinearLayer*> readers);
   void attention_block(std::size_t layer, std::span<const Row> rows, const StepOptions& options);
   void mlp_block(std::size_t layer, std::size_t rows, const StepOptions& options);
-  void add_to_residual(const float* y, std::size_t rows);
 
   const ModelSpec& spec_;
   const Weights& weights_;
@@ -64,13 +68,15 @@ class Decoder {
   AlignedBuffer<float> k_;       // (rows, kv_heads * head_dim)
   AlignedBuffer<float> v_;
   AlignedBuffer<float> attended_;  // (rows, heads * head_dim)
-  AlignedBuffer<float> gate_;      // (rows, ffn)
+  AlignedBuffer<float> gate_;      // (rows, ffn), where the product is wanted in floats
   AlignedBuffer<float> up_;
-  AlignedBuffer<float> out_;  // (rows, hidden)
-  AlignedBuffer<float> cos_;  // (rows, head_dim / 2)
+  AlignedBuffer<float> gated_;  // what gated_linear works with
+  AlignedBuffer<float> out_;    // (rows, hidden): the last block's, not in the residual stream yet
+  AlignedBuffer<float> cos_;    // (rows, head_dim / 2)
   AlignedBuffer<float> sin_;
   std::vector<AttentionRow> attention_rows_;
   LinearInput::Workspace quantized_;
+  LinearInput::Workspace quantized_product_;
   LinearLayer::Workspace low_rank_;
   AttentionWorkspace attention_;
 };

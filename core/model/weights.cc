@@ -1,6 +1,6 @@
 #include "model/weights.h"
 
-#include <cstring>
+#include <list>
 #include <map>
 
 #include "base/error.h"
@@ -41,35 +41,63 @@ std::vector<float> read_vector(const TensorRef& tensor, WeightProvider& provider
 
 }  // namespace
 
-void LinearLayer::apply(const Context& context, LinearInput& input, float* y,
-                        Workspace& workspace) const {
+LinearLayer::Held::Held(const LinearLayer& layer) : layer_(layer) {
+  const std::vector<PartRef>& parts = layer.tensor_->parts;
+  matrix_.parts.reserve(parts.size());
+  matrix_.bias = layer.bias_.empty() ? nullptr : layer.bias_.data();
+  try {
+    for (const PartRef& part : parts) {
+      const std::uint8_t* bytes = layer.provider_->acquire(part.segment);
+      ++acquired_;
+      matrix_.parts.push_back(
+          {layer.format(), bytes + part.offset, static_cast<std::size_t>(part.rows), layer.cols()});
+    }
+  } catch (...) {
+    release();
+    throw;
+  }
+}
+
+LinearLayer::Held::~Held() { release(); }
+
+void LinearLayer::Held::release() noexcept {
+  while (acquired_ > 0) layer_.provider_->release(layer_.tensor_->parts[--acquired_].segment);
+}
+
+void LinearLayer::add_low_rank(const Context& context, LinearInput& input, float* y,
+                               Workspace& workspace) const {
+  if (!low_rank_) return;
+  const LowRank& addend = *low_rank_;
   const std::size_t outputs = rows();
   const std::size_t batch = input.batch();
-  for (const PartRef& part : tensor_->parts) {
-    const Pin pin(*provider_, part.segment);
-    linear(context,
-           {format(), pin.bytes() + part.offset, static_cast<std::size_t>(part.rows), cols()},
-           input, y + part.row, outputs);
+  workspace.low.reserve(batch * addend.rank);
+  workspace.high.reserve(batch * outputs);
+  auto floats = [](const std::vector<float>& v, std::size_t row_count, std::size_t col_count) {
+    return Matrix{{{WeightFormat::f32, reinterpret_cast<const std::uint8_t*>(v.data()), row_count,
+                    col_count}}};
+  };
+  const Matrix a = floats(addend.a, addend.rank, cols());
+  const LinearOutput low{&a, workspace.low.data(), addend.rank};
+  linear(context, {&low, 1}, input);
+  LinearInput::Workspace unused;
+  LinearInput reduced(workspace.low.data(), batch, addend.rank, unused);
+  const Matrix b = floats(addend.b, outputs, addend.rank);
+  const LinearOutput high{&b, workspace.high.data(), outputs};
+  linear(context, {&high, 1}, reduced);
+  for (std::size_t i = 0; i < batch * outputs; ++i) y[i] += workspace.high.data()[i];
+}
+
+void apply(const Context& context, std::span<const LayerOutput> outputs, LinearInput& input,
+           LinearLayer::Workspace& workspace) {
+  std::list<LinearLayer::Held> held;
+  std::vector<LinearOutput> all;
+  for (const LayerOutput& output : outputs) {
+    held.emplace_back(*output.layer);
+    all.push_back({&held.back().matrix(), output.y, output.layer->rows()});
   }
-  if (!bias_.empty()) {
-    for (std::size_t b = 0; b < batch; ++b) {
-      for (std::size_t r = 0; r < outputs; ++r) y[b * outputs + r] += bias_[r];
-    }
-  }
-  if (low_rank_) {
-    const LowRank& addend = *low_rank_;
-    workspace.low.reserve(batch * addend.rank);
-    workspace.high.reserve(batch * outputs);
-    auto bytes = [](const std::vector<float>& v) {
-      return reinterpret_cast<const std::uint8_t*>(v.data());
-    };
-    linear(context, {WeightFormat::f32, bytes(addend.a), addend.rank, cols()}, input,
-           workspace.low.data(), addend.rank);
-    LinearInput::Workspace unused;
-    LinearInput low(workspace.low.data(), batch, addend.rank, unused);
-    linear(context, {WeightFormat::f32, bytes(addend.b), outputs, addend.rank}, low,
-           workspace.high.data(), outputs);
-    for (std::size_t i = 0; i < batch * outputs; ++i) y[i] += workspace.high.data()[i];
+  linear(context, all, input);
+  for (const LayerOutput& output : outputs) {
+    output.layer->add_low_rank(context, input, output.y, workspace);
   }
 }
 

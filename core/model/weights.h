@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,8 +45,27 @@ class LinearLayer {
   // Not while a step runs.
   void set_low_rank(std::shared_ptr<const LowRank> addend) { low_rank_ = std::move(addend); }
 
-  // y: (batch, rows).
-  void apply(const Context& context, LinearInput& input, float* y, Workspace& workspace) const;
+  bool has_low_rank() const { return low_rank_ != nullptr; }
+
+  // The matrix, in memory for as long as this lives.
+  class Held {
+   public:
+    explicit Held(const LinearLayer& layer);
+    ~Held();
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+    const Matrix& matrix() const { return matrix_; }
+
+   private:
+    const LinearLayer& layer_;
+    std::size_t acquired_ = 0;  // parts whose segments are held
+    Matrix matrix_;
+    void release() noexcept;
+  };
+
+  // y: (batch, rows); adds the low-rank addend of an input to it, if there is one.
+  void add_low_rank(const Context& context, LinearInput& input, float* y,
+                    Workspace& workspace) const;
   void read_row(std::size_t row, float* out) const;
 
  private:
@@ -54,6 +74,14 @@ class LinearLayer {
   std::vector<float> bias_;
   std::shared_ptr<const LowRank> low_rank_;
 };
+
+// The outputs of layers that share an input; y: (batch, rows) each.
+struct LayerOutput {
+  const LinearLayer* layer;
+  float* y;
+};
+void apply(const Context& context, std::span<const LayerOutput> outputs, LinearInput& input,
+           LinearLayer::Workspace& workspace);
 
 struct LayerWeights {
   std::vector<float> attn_norm;

@@ -24,39 +24,114 @@ PartArrays arrays(const MatrixPart& part) {
           (part.cols + t.group_size - 1) / t.group_size * t.group_size};
 }
 
+// The blocks [begin, end) of a part, as a matrix of their own.
+LinearArgs block_args(const MatrixPart& part, std::size_t begin, std::size_t end) {
+  const WeightFormatTraits& t = traits(part.format);
+  const PartArrays all = arrays(part);
+  LinearArgs args{};
+  args.rows = std::min(part.rows, end * kTileRows) - begin * kTileRows;
+  args.cols = all.padded_cols;
+  if (!t.tiled()) {
+    args.codes = all.codes + begin * kTileRows * part.cols * (t.bits / 8);
+    return args;
+  }
+  const std::size_t groups = all.padded_cols / t.group_size;
+  args.codes = all.codes + begin * (all.padded_cols / t.tile_inputs()) * kTileBytes;
+  args.scales = all.scales + begin * groups * kTileRows;
+  if (t.zero_points) args.zeros = all.zeros + begin * groups * kTileRows;
+  return args;
+}
+
+std::size_t block_count(std::size_t rows) { return (rows + kTileRows - 1) / kTileRows; }
+
 }  // namespace
 
-const QuantizedActivations& LinearInput::quantized(const Context& context) {
-  if (done_) return quantized_;
+std::size_t Matrix::rows() const {
+  std::size_t sum = 0;
+  for (const MatrixPart& part : parts) sum += part.rows;
+  return sum;
+}
+
+const QuantizedActivations& LinearInput::fill() {
   const std::size_t stride = (cols_ + kActivationGroup - 1) / kActivationGroup * kActivationGroup;
   workspace_.codes.reserve(batch_ * stride);
   workspace_.scales.reserve(batch_ * (stride / kActivationGroup));
   workspace_.sums.reserve(batch_ * (stride / kActivationSum));
   quantized_ = {workspace_.codes.data(), workspace_.scales.data(), workspace_.sums.data(), stride};
-  context.pool.run(batch_, [&](std::size_t b, unsigned) {
-    context.kernels.quantize_a8(x_ + b * cols_, cols_, stride, quantized_.codes + b * stride,
-                                quantized_.scales + b * (stride / kActivationGroup),
-                                quantized_.sums + b * (stride / kActivationSum));
-  });
   done_ = true;
   return quantized_;
 }
 
-void linear(const Context& context, const MatrixPart& part, LinearInput& input, float* y,
-            std::size_t y_stride) {
-  const PartArrays a = arrays(part);
-  LinearArgs args{a.codes,      a.scales, a.zeros,       part.rows, a.padded_cols, input.x(),
-                  input.cols(), {},       input.batch(), y,         y_stride};
-  if (traits(part.format).tiled()) args.a = input.quantized(context);
-  const LinearKernel& kernel = linear_kernel(context.kernels, part.format, input.batch());
-  context.trace.add(kernel.name);
+void LinearInput::quantize_row(const Context& context, std::size_t row) const {
+  const std::size_t stride = quantized_.stride;
+  context.kernels.quantize_a8(x_ + row * cols_, cols_, stride, quantized_.codes + row * stride,
+                              quantized_.scales + row * (stride / kActivationGroup),
+                              quantized_.sums + row * (stride / kActivationSum));
+}
 
-  const std::size_t blocks = (part.rows + kTileRows - 1) / kTileRows;
-  // About eight turns a thread: enough for uneven cores, few enough not to contend.
+const QuantizedActivations& LinearInput::quantized(const Context& context) {
+  if (done_) return quantized_;
+  fill();
+  context.pool.run(batch_, [&](std::size_t row, unsigned) { quantize_row(context, row); });
+  return quantized_;
+}
+
+void trace_linear(const Context& context, const Matrix& matrix, std::size_t batch) {
+  context.trace.add(linear_kernel(context.kernels, matrix.format(), batch).name);
+}
+
+void linear_blocks(const Context& context, const Matrix& matrix, LinearInput& input,
+                   std::size_t begin, std::size_t end, float* y, std::size_t y_stride) {
+  const LinearKernel& kernel = linear_kernel(context.kernels, matrix.format(), input.batch());
+  const bool tiled = traits(matrix.format()).tiled();
+  std::size_t first = 0;  // block of the part
+  for (const MatrixPart& part : matrix.parts) {
+    const std::size_t blocks = block_count(part.rows);
+    const std::size_t from = std::max(begin, first);
+    const std::size_t to = std::min(end, first + blocks);
+    if (from < to) {
+      LinearArgs args = block_args(part, from - first, to - first);
+      args.x = input.x();
+      args.x_stride = input.cols();
+      if (tiled) args.a = input.quantized(context);
+      args.batch = input.batch();
+      args.y = y + (from - begin) * kTileRows;
+      args.y_stride = y_stride;
+      kernel.function(args, 0, to - from);
+    }
+    first += blocks;
+  }
+  if (matrix.bias == nullptr) return;
+  const std::size_t count = std::min(matrix.rows(), end * kTileRows) - begin * kTileRows;
+  const float* bias = matrix.bias + begin * kTileRows;
+  for (std::size_t b = 0; b < input.batch(); ++b) {
+    for (std::size_t r = 0; r < count; ++r) y[b * y_stride + r] += bias[r];
+  }
+}
+
+void linear(const Context& context, std::span<const LinearOutput> outputs, LinearInput& input) {
+  std::size_t blocks = 0;
+  for (const LinearOutput& output : outputs) {
+    blocks += block_count(output.matrix->rows());
+    if (traits(output.matrix->format()).tiled()) input.quantized(context);
+    trace_linear(context, *output.matrix, input.batch());
+  }
+  // About eight turns a thread: enough for uneven cores, few enough not to contend. A gemm takes
+  // blocks in pairs.
   const std::size_t turns = std::size_t{8} * context.pool.threads();
-  const std::size_t chunk = std::max<std::size_t>(1, blocks / turns);
-  context.pool.run((blocks + chunk - 1) / chunk, [&](std::size_t turn, unsigned) {
-    kernel.function(args, turn * chunk, std::min(blocks, (turn + 1) * chunk));
+  const std::size_t chunk = (std::max<std::size_t>(2, blocks / turns) + 1) / 2 * 2;
+  const auto chunks = [&](const LinearOutput& output) {
+    return (block_count(output.matrix->rows()) + chunk - 1) / chunk;
+  };
+  std::size_t count = 0;
+  for (const LinearOutput& output : outputs) count += chunks(output);
+  context.pool.run(count, [&](std::size_t turn, unsigned) {
+    const LinearOutput* output = outputs.data();
+    for (; turn >= chunks(*output); ++output) turn -= chunks(*output);
+    const std::size_t begin = turn * chunk;
+    linear_blocks(context, *output->matrix, input, begin,
+                  std::min(block_count(output->matrix->rows()), begin + chunk),
+                  output->y + begin * kTileRows, output->y_stride);
   });
 }
 

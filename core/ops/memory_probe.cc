@@ -70,9 +70,10 @@ ProbePass MemoryProbe::multiply(WeightFormat format) {
   const std::size_t matrices = buffer_.size() / size;
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t index = 0; index < matrices; ++index) {
-    const MatrixPart matrix{format, buffer_.data() + index * size, kMatrixRows, kMatrixCols};
+    const Matrix matrix{{{format, buffer_.data() + index * size, kMatrixRows, kMatrixCols}}};
     LinearInput input(activations_.data(), 1, kMatrixCols, workspace_);
-    linear(context_, matrix, input, outputs_.data(), kMatrixRows);
+    const LinearOutput output{&matrix, outputs_.data(), kMatrixRows};
+    linear(context_, {&output, 1}, input);
   }
   return {matrices * size, seconds_since(start)};
 }

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "check.h"
+#include "ops/gated_linear.h"
 
 using namespace pocketr1;
 
@@ -45,10 +46,10 @@ double weight_value(const MatrixPart& part, std::size_t row, std::size_t col) {
   return (code - (t.zero_points ? part.bytes[size.codes + size.scales + at] : 8)) * scale;
 }
 
-struct Matrix {
+struct Packed {
   std::vector<std::uint8_t> bytes;
   MatrixPart part;
-  Matrix(const WeightFormatTraits& t, std::size_t rows, std::size_t cols) {
+  Packed(const WeightFormatTraits& t, std::size_t rows, std::size_t cols) {
     std::mt19937 random(static_cast<unsigned>(rows * 1000 + cols));
     const PackedSize size = packed_size(t.format, rows, cols);
     bytes.resize(size.total());
@@ -73,7 +74,7 @@ struct Matrix {
 
 TEST(a_row_is_read_as_its_format_says) {
   for (const WeightFormatTraits& t : weight_formats()) {
-    const Matrix matrix(t, 37, 141);
+    const Packed matrix(t, 37, 141);
     std::vector<float> row(141);
     for (std::size_t r : {0u, 15u, 16u, 36u}) {
       read_row(matrix.part, r, row.data());
@@ -100,13 +101,15 @@ TEST(a_linear_layer_multiplies_by_the_weights_its_format_says) {
                                       {141, 1},
                                       {141, 4},
                                       {141, 6}}) {
-      const Matrix matrix(t, kRows, cols);
+      const Packed matrix(t, kRows, cols);
       std::vector<float> x(batch * cols);
       for (float& v : x) v = static_cast<float>(random() >> 16) / 32768.0f - 1.0f;
       std::vector<float> y(batch * (kRows + 3), 5.0f);
       LinearInput::Workspace workspace;
       LinearInput input(x.data(), batch, cols, workspace);
-      linear(context, matrix.part, input, y.data(), kRows + 3);
+      const Matrix whole{{matrix.part}};
+      const LinearOutput output{&whole, y.data(), kRows + 3};
+      linear(context, {&output, 1}, input);
       for (std::size_t b = 0; b < batch; ++b) {
         for (std::size_t r = 0; r < kRows; ++r) {
           double wanted = 0.0, size = 0.0, rounding = 0.0;
@@ -121,6 +124,100 @@ TEST(a_linear_layer_multiplies_by_the_weights_its_format_says) {
         }
         for (std::size_t r = kRows; r < kRows + 3; ++r) CHECK_EQ(y[b * (kRows + 3) + r], 5.0f);
       }
+    }
+  }
+}
+
+namespace {
+
+// One run of `linear` of its own, a bias added.
+std::vector<float> alone(const Context& context, const Matrix& matrix, std::vector<float>& x,
+                         std::size_t batch) {
+  std::vector<float> y(batch * matrix.rows());
+  LinearInput::Workspace workspace;
+  LinearInput input(x.data(), batch, matrix.cols(), workspace);
+  const LinearOutput output{&matrix, y.data(), matrix.rows()};
+  linear(context, {&output, 1}, input);
+  return y;
+}
+
+std::vector<float> random_row(std::size_t n, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<float> x(n);
+  for (float& v : x) v = static_cast<float>(random() >> 16) / 32768.0f - 1.0f;
+  return x;
+}
+
+}  // namespace
+
+TEST(matrices_of_several_parts_and_formats_go_together) {
+  KernelTrace trace;
+  ThreadPool pool(3);
+  const Context context{select_kernels(""), pool, trace};
+  const std::size_t cols = 192;
+  const Packed top(traits(WeightFormat::w4g64), 48, cols);
+  const Packed bottom(traits(WeightFormat::w4g64), 37, cols);
+  const Packed second(traits(WeightFormat::w8g32), 21, cols);
+  const Packed third(traits(WeightFormat::f16), 5, cols);
+  const std::vector<float> bias = random_row(85, 1);
+  const Matrix a{{top.part, bottom.part}, bias.data()};
+  const Matrix b{{second.part}};
+  const Matrix c{{third.part}};
+  for (std::size_t batch : {1, 2, 7, 13}) {
+    std::vector<float> x = random_row(batch * cols, 2);
+    std::vector<float> y(batch * 85), z(batch * 21), w(batch * 5);
+    LinearInput::Workspace workspace;
+    LinearInput input(x.data(), batch, cols, workspace);
+    const LinearOutput outputs[] = {{&a, y.data(), 85}, {&b, z.data(), 21}, {&c, w.data(), 5}};
+    linear(context, outputs, input);
+    const auto upper = alone(context, Matrix{{top.part}}, x, batch);
+    const auto lower = alone(context, Matrix{{bottom.part}}, x, batch);
+    for (std::size_t i = 0; i < batch; ++i) {
+      for (std::size_t r = 0; r < 85; ++r) {
+        const float plain = r < 48 ? upper[i * 48 + r] : lower[i * 37 + r - 48];
+        CHECK_EQ(y[i * 85 + r], plain + bias[r]);
+      }
+    }
+    CHECK(z == alone(context, b, x, batch));
+    CHECK(w == alone(context, c, x, batch));
+  }
+}
+
+TEST(a_gated_product_is_that_of_its_steps) {
+  KernelTrace trace;
+  ThreadPool pool(3);
+  const Context context{select_kernels(""), pool, trace};
+  const std::size_t cols = 160;
+  for (std::size_t rows : {16, 128, 300, 517}) {
+    const Packed one(traits(WeightFormat::w4g32), rows / 2 / 16 * 16, cols);
+    const Packed two(traits(WeightFormat::w4g32), rows - one.part.rows, cols);
+    const Packed other(traits(WeightFormat::w8g32), rows, cols);
+    Matrix gate{{one.part, two.part}};
+    if (one.part.rows == 0) gate.parts.erase(gate.parts.begin());
+    const Matrix up{{other.part}};
+    for (std::size_t batch : {1, 4, 9}) {
+      std::vector<float> x = random_row(batch * cols, 3);
+      std::vector<float> wanted = alone(context, gate, x, batch);
+      const std::vector<float> factor = alone(context, up, x, batch);
+      for (std::size_t b = 0; b < batch; ++b) {
+        float* row = wanted.data() + b * rows;
+        context.kernels.silu_mul(row, factor.data() + b * rows, rows, row);
+      }
+      LinearInput::Workspace workspace, product_workspace, wanted_workspace;
+      LinearInput input(x.data(), batch, cols, workspace);
+      std::vector<float> product(batch * rows);
+      LinearInput codes(nullptr, batch, rows, product_workspace);
+      AlignedBuffer<float> scratch;
+      gated_linear(context, gate, up, input, {product.data(), &codes}, scratch);
+      CHECK(product == wanted);
+
+      LinearInput steps(wanted.data(), batch, rows, wanted_workspace);
+      const QuantizedActivations& a = codes.quantized(context);
+      const QuantizedActivations& b = steps.quantized(context);
+      CHECK_EQ(a.stride, b.stride);
+      CHECK(std::equal(a.codes, a.codes + batch * a.stride, b.codes));
+      CHECK(std::equal(a.scales, a.scales + batch * a.stride / 128, b.scales));
+      CHECK(std::equal(a.sums, a.sums + batch * a.stride / 32, b.sums));
     }
   }
 }

@@ -146,31 +146,45 @@ void gemv(const LinearArgs& p, std::size_t block_begin, std::size_t block_end) {
   }
 }
 
-// Rows [begin, end) of activations against one or two blocks.
-template <typename W, std::size_t blocks>
-void all_rows(const LinearArgs& p, std::size_t block, std::size_t begin, std::size_t end) {
-  std::size_t b = begin;
-  for (; b + kRowsAtOnce <= end; b += kRowsAtOnce) {
-    outputs<W, blocks, kRowsAtOnce, false>(p, block, b);
-  }
-  switch (end - b) {
+// Fewer than kRowsAtOnce rows.
+template <typename W, std::size_t blocks, bool prefetch>
+void few_rows(const LinearArgs& p, std::size_t block, std::size_t b, std::size_t rows) {
+  switch (rows) {
     case 5:
-      outputs<W, blocks, 5, false>(p, block, b);
+      outputs<W, blocks, 5, prefetch>(p, block, b);
       break;
     case 4:
-      outputs<W, blocks, 4, false>(p, block, b);
+      outputs<W, blocks, 4, prefetch>(p, block, b);
       break;
     case 3:
-      outputs<W, blocks, 3, false>(p, block, b);
+      outputs<W, blocks, 3, prefetch>(p, block, b);
       break;
     case 2:
-      outputs<W, blocks, 2, false>(p, block, b);
+      outputs<W, blocks, 2, prefetch>(p, block, b);
       break;
     case 1:
-      outputs<W, blocks, 1, false>(p, block, b);
+      outputs<W, blocks, 1, prefetch>(p, block, b);
       break;
     default:
       break;
+  }
+}
+
+// Rows [begin, end) of activations against one or two blocks, whose codes the first pass brings in.
+template <typename W, std::size_t blocks>
+void all_rows(const LinearArgs& p, std::size_t block, std::size_t begin, std::size_t end) {
+  std::size_t b = begin;
+  if (b + kRowsAtOnce <= end) {
+    outputs<W, blocks, kRowsAtOnce, true>(p, block, b);
+    b += kRowsAtOnce;
+  }
+  for (; b + kRowsAtOnce <= end; b += kRowsAtOnce) {
+    outputs<W, blocks, kRowsAtOnce, false>(p, block, b);
+  }
+  if (b == begin) {
+    few_rows<W, blocks, true>(p, block, b, end - b);
+  } else {
+    few_rows<W, blocks, false>(p, block, b, end - b);
   }
 }
 

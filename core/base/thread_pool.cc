@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -19,8 +20,10 @@ constexpr unsigned kGenerationShift = 17;
 
 constexpr std::uint64_t generation(std::uint64_t state) { return state >> kGenerationShift; }
 
-// Polls before a worker sleeps: some hundred microseconds, longer than the gaps inside a step.
-constexpr int kPolls = 2000;
+// How long a worker polls before it sleeps: longer than the gaps inside a step, too short to matter
+// for a battery. By the clock, since a pause takes between 1 and 140 cycles.
+constexpr std::chrono::microseconds kSpin{100};
+constexpr int kPollsBetweenLooks = 64;
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -29,6 +32,28 @@ inline void relax() {
   __asm__ volatile("yield");
 #endif
 }
+
+// Polls until kSpin is over.
+class Spin {
+ public:
+  // False when it is over. It begins anew after that.
+  bool poll() {
+    if (++polls_ % kPollsBetweenLooks != 0) {
+      relax();
+      return true;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    if (polls_ == kPollsBetweenLooks) end_ = now + kSpin;
+    if (now < end_) return true;
+    polls_ = 0;
+    return false;
+  }
+  void restart() { polls_ = 0; }
+
+ private:
+  unsigned polls_ = 0;
+  std::chrono::steady_clock::time_point end_;
+};
 
 }  // namespace
 
@@ -82,22 +107,18 @@ void ThreadPool::take_tasks(unsigned thread) {
 void ThreadPool::work(unsigned thread) {
   const FloatEnvironment environment;
   std::uint64_t seen = 0;
-  int polls = 0;
+  Spin spin;
   while (!stopping_.load(std::memory_order_relaxed)) {
     std::uint64_t state = state_.load(std::memory_order_acquire);
     if (generation(state) == seen) {
-      if (++polls < kPolls) {
-        relax();
-        continue;
-      }
-      polls = 0;
+      if (spin.poll()) continue;
       std::unique_lock lock(mutex_);
       sleepers_.fetch_add(1);
       wake_->wait(lock, [&] { return stopping_ || generation(state_.load()) != seen; });
       sleepers_.fetch_sub(1);
       continue;
     }
-    polls = 0;
+    spin.restart();
     if ((state & kClosed) != 0) {
       seen = generation(state);  // over before this worker came
     } else if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire,
@@ -129,10 +150,9 @@ void ThreadPool::run_erased(std::size_t count, Erased task, void* context) {
   take_tasks(0);
   if (shared) {
     std::uint64_t state = state_.fetch_or(kClosed, std::memory_order_acq_rel);
-    for (int polls = 0; (state & kWorkers) != 0; state = state_.load(std::memory_order_acquire)) {
-      if (++polls < kPolls) {
-        relax();
-      } else {
+    Spin spin;
+    for (; (state & kWorkers) != 0; state = state_.load(std::memory_order_acquire)) {
+      if (!spin.poll()) {
         std::this_thread::yield();
       }
     }

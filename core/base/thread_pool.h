@@ -26,6 +26,9 @@ class ThreadPool {
 
   unsigned threads() const { return static_cast<unsigned>(workers_.size()) + 1; }
 
+  // Workers that sleep, until there is a job: all of them, soon after the last one.
+  unsigned sleeping() const { return sleepers_.load(); }
+
   // Calls task(index, thread) once for every index below count, 0 <= thread < threads(), and
   // returns when all are done; the first exception of a task is thrown here. One caller at a time.
   template <typename Task>

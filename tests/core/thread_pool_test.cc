@@ -110,6 +110,18 @@ TEST(workers_that_slept_wake_for_the_next_job) {
   }
 }
 
+TEST(workers_sleep_when_there_is_nothing_to_do) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 3; ++round) {
+    pool.run(64, [](std::size_t, unsigned) {});
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (pool.sleeping() != 2 && std::chrono::steady_clock::now() < patience) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    CHECK_EQ(pool.sleeping(), 2u);
+  }
+}
+
 TEST(a_forked_child_can_destroy_the_pool_it_inherited) {
   auto pool = std::make_unique<ThreadPool>(3);
   pool->run(10, [](std::size_t, unsigned) {});

@@ -70,24 +70,29 @@ void quantize_a8(const float* x, std::size_t n, std::size_t stride, std::int8_t*
     const std::size_t first = group * kActivationGroup;
     const std::size_t left = n > first ? n - first : 0;
     const std::size_t count = left < kActivationGroup ? left : kActivationGroup;
+    constexpr std::size_t vectors = kActivationGroup / 16;
+    F32x16 v[vectors];
     F32x16 largest = zero();
-    for (std::size_t i = 0; i < count; i += 16) {
-      largest = max(largest, abs(load_first(x + first + i, count - i)));
+    for (std::size_t i = 0; i < vectors; ++i) {
+      v[i] = load_first(x + first + 16 * i, count > 16 * i ? count - 16 * i : 0);
+      largest = max(largest, abs(v[i]));
     }
     const float amax = reduce_max(largest);
     // Below this the inverse would overflow; such a group is zero beside anything real.
     const bool empty = amax < 1e-30f;
     scales[group] = empty ? 0.0f : amax / 127.0f;
     const F32x16 inverse = broadcast(empty ? 0.0f : 127.0f / amax);
-    for (std::size_t i = 0; i < kActivationGroup; i += 16) {
-      const F32x16 v = i < count ? load_first(x + first + i, count - i) : zero();
-      const F32x16 code = max(min(mul(v, inverse), broadcast(127.0f)), broadcast(-127.0f));
-      store_i8(codes + first + i, round(code));
+    for (std::size_t i = 0; i < vectors; ++i) {
+      const F32x16 code = mul(v[i], inverse);
+      v[i] = round(max(min(code, broadcast(127.0f)), broadcast(-127.0f)));
+      store_i8(codes + first + 16 * i, v[i]);
     }
-    for (std::size_t s = 0; s < kActivationGroup / kActivationSum; ++s) {
-      std::int32_t sum = 0;
-      for (std::size_t i = 0; i < kActivationSum; ++i) sum += codes[first + s * kActivationSum + i];
-      sums[first / kActivationSum + s] = sum;
+    // Sums of 32 codes are exact in floats.
+    static_assert(kActivationSum == 32 && vectors == 8);
+    float sum[4];
+    reduce_add4(add(v[0], v[1]), add(v[2], v[3]), add(v[4], v[5]), add(v[6], v[7]), sum);
+    for (std::size_t s = 0; s < 4; ++s) {
+      sums[first / kActivationSum + s] = static_cast<std::int32_t>(sum[s]);
     }
   }
 }

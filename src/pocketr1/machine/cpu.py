@@ -61,10 +61,15 @@ class Cpu:
         """How many of the usable CPUs are no little or efficiency cores; all where none is."""
         if self.usable is None:
             return None
-        fast = [cpu for c in self.clusters if c.kind not in _SLOW for cpu in c.cpus]
+        fast = self.fast_cpus
         if self.allowed is not None:
-            fast = [cpu for cpu in fast if cpu in self.allowed]
+            fast = fast.intersection(self.allowed)
         return min(len(fast), self.usable) or self.usable
+
+    @property
+    def fast_cpus(self) -> frozenset[int]:
+        """The CPUs that are no little or efficiency cores, whether allowed or not."""
+        return frozenset(cpu for c in self.clusters if c.kind not in _SLOW for cpu in c.cpus)
 
 
 def find_cpu(root: Root) -> Cpu:

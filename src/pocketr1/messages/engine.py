@@ -47,6 +47,12 @@ TEXTS: dict[str, Text] = {
         "Use a whole number from 1 to {limit}; the number of fast cores is best.",
         "请使用 1 到 {limit} 之间的整数；以高性能核心的数量为佳。",
     ),
+    "cpus-value": Text(
+        "This process cannot run on the CPUs {value}.",
+        "本进程无法在 CPU {value} 上运行。",
+        "Give CPUs of this machine such as 0-3,6, or fast; `pocketr1 doctor` lists them.",
+        "请给出本机的 CPU，例如 0-3,6，或 fast；`pocketr1 doctor` 会列出它们。",
+    ),
     "max-context-value": Text(
         "The context cannot be {value} tokens long.",
         "上下文长度不能是 {value} 个词元。",

@@ -1,0 +1,45 @@
+"""Which CPUs a thread runs on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from pocketr1.errors import UsageError
+from pocketr1.machine.cpu import find_cpu
+from pocketr1.machine.process import usable_cpus
+from pocketr1.machine.root import Root, listed
+
+__all__ = ["cpu_list", "fast_cpus", "pin"]
+
+
+def cpu_list(text: str) -> tuple[int, ...]:
+    """Return the CPUs of ``fast`` (:func:`fast_cpus`) or of a list such as ``0-3,6``.
+
+    Raises UsageError (``cpus-value``) for anything else.
+    """
+    cpus = fast_cpus() if text == "fast" else listed(text)
+    if not cpus:
+        raise UsageError("cpus-value", value=text)
+    return cpus
+
+
+def fast_cpus(root: Root | None = None) -> tuple[int, ...]:
+    """Return the CPUs of this process that are no little or efficiency cores; all where none is."""
+    cpu = find_cpu(root or Root())
+    allowed = cpu.allowed or tuple(sorted(c for cluster in cpu.clusters for c in cluster.cpus))
+    return tuple(c for c in allowed if c in cpu.fast_cpus) or allowed or tuple(range(usable_cpus()))
+
+
+def pin(cpus: Iterable[int]) -> tuple[int, ...]:
+    """Let the calling thread, and the threads it starts from now on, run on these CPUs alone.
+
+    Raises UsageError: ``cpus-value`` where the system has none of them for this process, or where
+    it has no such call (macOS).
+    """
+    wanted = tuple(sorted(set(cpus)))
+    try:
+        os.sched_setaffinity(0, wanted)
+        return tuple(sorted(os.sched_getaffinity(0)))
+    except (AttributeError, OSError, ValueError, OverflowError) as error:
+        raise UsageError("cpus-value", value=",".join(map(str, wanted))) from error

@@ -10,6 +10,7 @@ struct F32Row {
       : data(reinterpret_cast<const float*>(bytes) + row * cols) {}
   F32x16 load16(std::size_t k) const { return load(data + k); }
   F32x16 load_tail(std::size_t k, std::size_t n) const { return load_first(data + k, n); }
+  void ask(std::size_t k) const { __builtin_prefetch(data + k, 0, 3); }
 };
 
 template <F32x16 (*widen)(const std::uint16_t*)>
@@ -23,9 +24,11 @@ struct HalfRow {
     for (std::size_t i = 0; i < n; ++i) padded[i] = data[k + i];
     return widen(padded);
   }
+  void ask(std::size_t k) const { __builtin_prefetch(data + k, 0, 3); }
 };
 
-template <typename Row, std::size_t rows, std::size_t batch>
+// `first`: the first pass over these rows of weights asks memory for those behind them.
+template <typename Row, std::size_t rows, std::size_t batch, bool first>
 void dot_products(const LinearArgs& p, std::size_t row, std::size_t b) {
   const float* x = p.x + b * p.x_stride;
   F32x16 sum[rows][batch];
@@ -37,7 +40,9 @@ void dot_products(const LinearArgs& p, std::size_t row, std::size_t b) {
     F32x16 inputs[batch];
     for (std::size_t i = 0; i < batch; ++i) inputs[i] = load(x + i * p.x_stride + k);
     for (std::size_t r = 0; r < rows; ++r) {
-      const F32x16 w = Row(p.codes, row + r, p.cols).load16(k);
+      const Row weights(p.codes, row + r, p.cols);
+      if constexpr (first) weights.ask(rows * p.cols + k);
+      const F32x16 w = weights.load16(k);
       for (std::size_t i = 0; i < batch; ++i) sum[r][i] = fma(w, inputs[i], sum[r][i]);
     }
   }
@@ -56,10 +61,12 @@ void dot_products(const LinearArgs& p, std::size_t row, std::size_t b) {
   }
 }
 
-template <typename Row, std::size_t batch>
+template <typename Row, std::size_t batch, bool first>
 void all_rows(const LinearArgs& p, std::size_t row, std::size_t end, std::size_t b) {
-  for (; row + kRowsAtOnce <= end; row += kRowsAtOnce) dot_products<Row, kRowsAtOnce, batch>(p, row, b);
-  for (; row < end; ++row) dot_products<Row, 1, batch>(p, row, b);
+  for (; row + kRowsAtOnce <= end; row += kRowsAtOnce) {
+    dot_products<Row, kRowsAtOnce, batch, first>(p, row, b);
+  }
+  for (; row < end; ++row) dot_products<Row, 1, batch, first>(p, row, b);
 }
 
 template <typename Row>
@@ -68,8 +75,17 @@ void linear_float(const LinearArgs& p, std::size_t block_begin, std::size_t bloc
     const std::size_t row = block * kTileRows;
     const std::size_t end = row + kTileRows < p.rows ? row + kTileRows : p.rows;
     std::size_t b = 0;
-    for (; b + kBatchAtOnce <= p.batch; b += kBatchAtOnce) all_rows<Row, kBatchAtOnce>(p, row, end, b);
-    for (; b < p.batch; ++b) all_rows<Row, 1>(p, row, end, b);
+    if (p.batch >= kBatchAtOnce) {
+      all_rows<Row, kBatchAtOnce, true>(p, row, end, b);
+      b += kBatchAtOnce;
+    } else if (p.batch > 0) {
+      all_rows<Row, 1, true>(p, row, end, b);
+      b += 1;
+    }
+    for (; b + kBatchAtOnce <= p.batch; b += kBatchAtOnce) {
+      all_rows<Row, kBatchAtOnce, false>(p, row, end, b);
+    }
+    for (; b < p.batch; ++b) all_rows<Row, 1, false>(p, row, end, b);
   }
 }
 

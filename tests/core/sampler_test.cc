@@ -1,7 +1,9 @@
 #include "session/sampler.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <random>
 
 #include "check.h"
 #include "session/philox.h"
@@ -67,6 +69,48 @@ TEST(truncations_keep_what_transformers_keeps) {
   CHECK_EQ(kept({.top_p = 1.0f, .min_p = 0.2f}), std::string(".xx.x"));
   // top_p counts what top_k left: 0.5 of 0.875.
   CHECK_EQ(kept({.top_k = 3, .top_p = 0.56f}), std::string(".x..."));
+}
+
+TEST(the_likeliest_of_a_large_vocabulary_are_those_of_a_full_sort) {
+  std::mt19937 random(5);
+  for (const float spread : {0.01f, 1.0f, 4.0f, 30.0f}) {
+    std::vector<float> logits(20000);
+    for (float& x : logits) {
+      x = std::round(std::normal_distribution<float>(0.0f, spread)(random) * 64.0f) / 64.0f;
+    }
+    logits[7] = -kInfinity;
+    const float largest = *std::max_element(logits.begin(), logits.end());
+    std::vector<float> weights(logits.size());
+    select_kernels("").exp_sum(logits.data(), logits.size(), largest, 1.0f, weights.data());
+    std::vector<std::int32_t> order;
+    float total = 0.0f;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      if (logits[i] == -kInfinity) continue;
+      order.push_back(static_cast<std::int32_t>(i));
+      total += weights[i];
+    }
+    std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+      return weights[static_cast<std::size_t>(a)] > weights[static_cast<std::size_t>(b)];
+    });
+    for (const float top_p : {1e-6f, 0.3f, 0.95f, 0.99999f}) {
+      float held = 0.0f;
+      std::size_t kept = 0;
+      for (; kept < order.size() && held < top_p * total; ++kept) {
+        held += weights[static_cast<std::size_t>(order[kept])];
+      }
+      for (std::uint64_t position = 0; position < 40; ++position) {
+        const float target = uniform(11, 0, position) * held;
+        float reached = 0.0f;
+        std::size_t at = 0;
+        for (; at + 1 < kept; ++at) {
+          reached += weights[static_cast<std::size_t>(order[at])];
+          if (target < reached) break;
+        }
+        const Sampling sampling{.temperature = 1.0f, .top_p = top_p, .seed = 11};
+        CHECK_EQ(draw(logits, sampling, position), order[at]);
+      }
+    }
+  }
 }
 
 TEST(the_same_seed_index_and_position_give_the_same_token_and_others_do_not) {

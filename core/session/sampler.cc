@@ -38,24 +38,6 @@ void Sampler::sort_until(std::size_t count, float mass) {
   }
 }
 
-void Sampler::gather(float least) {
-  candidates_.clear();
-  for (std::size_t i = 0; i < scores_.size(); ++i) {
-    if (weights_[i] >= least && scores_[i] != kRuledOut) {
-      candidates_.push_back({weights_[i], static_cast<std::int32_t>(i)});
-    }
-  }
-}
-
-bool Sampler::keep_top(float mass) {
-  sort_until(candidates_.size(), mass);
-  float held = 0.0f;
-  std::size_t kept = 0;
-  for (; kept < sorted_ && held < mass; ++kept) held += candidates_[kept].probability;
-  candidates_.resize(std::max<std::size_t>(kept, 1));
-  return held >= mass;
-}
-
 std::int32_t Sampler::sample(const KernelTable& kernels, std::span<const float> logits,
                              std::span<const std::int32_t> history, const Sampling& sampling,
                              std::uint64_t position) {
@@ -100,26 +82,25 @@ std::int32_t Sampler::sample(const KernelTable& kernels, std::span<const float> 
   kernels.exp_sum(scores_.data(), scores_.size(), largest, factor, weights_.data());
   // min_p compares ratios, which truncation does not change: it may come first. The likeliest
   // token's weight is 1.
+  candidates_.clear();
   float total = 0.0f;
-  const std::size_t top_k = static_cast<std::size_t>(sampling.top_k);
-  if (top_k > 0 || sampling.top_p == 1.0f) {
-    gather(0.0f);
-    if (top_k > 0 && top_k < candidates_.size()) {
-      sort_until(top_k, std::numeric_limits<float>::infinity());
-      candidates_.resize(top_k);
-    }
-    for (const Candidate& one : candidates_) total += one.probability;
-    if (sampling.top_p < 1.0f) keep_top(sampling.top_p * total);
-  } else {
-    for (std::size_t i = 0; i < scores_.size(); ++i) {
-      if (scores_[i] != kRuledOut) total += weights_[i];
-    }
-    // Of a large vocabulary few tokens matter. Where those above a bound hold the mass, the others
-    // cannot be among the likeliest that do.
-    for (const float least : {1e-3f, 1e-6f, 0.0f}) {
-      gather(least);
-      if (keep_top(sampling.top_p * total)) break;
-    }
+  for (std::size_t i = 0; i < scores_.size(); ++i) {
+    if (scores_[i] == kRuledOut) continue;
+    candidates_.push_back({weights_[i], static_cast<std::int32_t>(i)});
+  }
+  std::size_t kept = candidates_.size();
+  if (sampling.top_k > 0 && static_cast<std::size_t>(sampling.top_k) < kept) {
+    kept = static_cast<std::size_t>(sampling.top_k);
+    sort_until(kept, std::numeric_limits<float>::infinity());
+    candidates_.resize(kept);
+  }
+  for (const Candidate& one : candidates_) total += one.probability;
+  if (sampling.top_p < 1.0f) {
+    const float mass = sampling.top_p * total;
+    sort_until(candidates_.size(), mass);
+    float held = 0.0f;
+    for (kept = 0; kept < sorted_ && held < mass; ++kept) held += candidates_[kept].probability;
+    candidates_.resize(std::max<std::size_t>(kept, 1));
   }
   if (sampling.min_p > 0.0f) {
     std::erase_if(candidates_, [&](const Candidate& c) { return c.probability < sampling.min_p; });

@@ -37,10 +37,6 @@ class Sampler {
   };
   // Orders the likeliest candidates first, until `count` of them, or as many as hold `mass`.
   void sort_until(std::size_t count, float mass);
-  // Makes candidates of the tokens whose weight is at least `least`; the likeliest one's is 1.
-  void gather(float least);
-  // Keeps the likeliest candidates that hold `mass`; false where all of them hold less.
-  bool keep_top(float mass);
 
   std::vector<float> scores_;
   std::vector<float> weights_;

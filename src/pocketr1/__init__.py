@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from pocketr1._core import isas
     from pocketr1.chat import Chat, Delta, Reply
     from pocketr1.compress import Quantizer
-    from pocketr1.engine import Engine, Generation, Sampling, Sequence, Token, inspect, load
+    from pocketr1.engine import (
+        Engine,
+        Generation,
+        Sampling,
+        Sequence,
+        Speculation,
+        Token,
+        inspect,
+        load,
+    )
     from pocketr1.errors import (
         BundleError,
         CancelledError,
@@ -53,6 +62,7 @@ __all__ = [
     "Reply",
     "Sampling",
     "Sequence",
+    "Speculation",
     "Token",
     "UsageError",
     "__version__",
@@ -68,7 +78,16 @@ _HOMES = {
     "pocketr1._core": ("isas",),
     "pocketr1.chat": ("Chat", "Delta", "Reply"),
     "pocketr1.compress": ("Quantizer",),
-    "pocketr1.engine": ("Engine", "Generation", "Sampling", "Sequence", "Token", "inspect", "load"),
+    "pocketr1.engine": (
+        "Engine",
+        "Generation",
+        "Sampling",
+        "Sequence",
+        "Speculation",
+        "Token",
+        "inspect",
+        "load",
+    ),
     "pocketr1.errors": (
         "BundleError",
         "CancelledError",

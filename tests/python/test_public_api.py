@@ -25,6 +25,7 @@ PUBLIC = {
     "Reply",
     "Sampling",
     "Sequence",
+    "Speculation",
     "Token",
     "UsageError",
     "__version__",

@@ -12,7 +12,7 @@ from pocketr1.chat.reasoning import Delta
 from pocketr1.chat.reply import Reply, ReplyStream
 from pocketr1.chat.template import ChatTemplate, Message
 from pocketr1.chat.tokenizer import Tokenizer, load_tokenizer
-from pocketr1.engine import Engine, Sampling
+from pocketr1.engine import Engine, Sampling, Speculation
 from pocketr1.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Chat:
     temperature 0.6 and top_p 0.95. think: let the reply open with ``<think>`` where the template
     does not (see :meth:`ChatTemplate.encode`). tokenizer, template: ``None`` takes the model's,
     from the engine's directory, when first needed. variables: what else the template reads.
+    speculation: draft tokens, for speed; the replies stay the same.
 
     Raises ChatError where tokenizer or template cannot be used, and what the engine raises.
     """
@@ -46,10 +47,12 @@ class Chat:
         tokenizer: Tokenizer | None = None,
         template: ChatTemplate | None = None,
         variables: dict[str, Any] | None = None,
+        speculation: Speculation | None = None,
     ) -> None:
         self.engine = engine
         self.sampling = sampling or Sampling()
         self.think = think
+        self.speculation = speculation
         self.conversation = Conversation(system)
         self._tokenizer = tokenizer
         self._tokenizer_seconds = 0.0
@@ -144,6 +147,7 @@ class Chat:
             max_tokens=max_tokens,
             stop_token_ids=frozenset(i for i in ends if i is not None),
             sequence=self._sequence,
+            speculation=self.speculation,
         )
 
         def keep(stream: ReplyStream) -> None:

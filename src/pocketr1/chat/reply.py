@@ -18,7 +18,7 @@ from pocketr1.engine.stop import StopMatcher
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from pocketr1.engine import Generation
+    from pocketr1.engine import Generation, Speculated
 
 __all__ = ["Reply", "ReplyStream", "Timings"]
 
@@ -52,6 +52,7 @@ class Reply:
     finish_reason: ``stop`` (the model ended, or a stop string came), ``length`` (max_tokens or
         max_answer_tokens), ``context`` (the context is full), ``cancelled`` (``Engine.cancel``),
         ``closed`` (the stream was closed or interrupted).
+    speculated: what came of drafting, or ``None`` where no speculation was asked for.
     """
 
     reasoning: str
@@ -64,6 +65,7 @@ class Reply:
     answer_tokens: int
     finish_reason: str
     timings: Timings
+    speculated: Speculated | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-like dictionary."""
@@ -137,6 +139,7 @@ class ReplyStream(Iterator[Delta]):
                 decode=generation.decode_seconds,
                 first_token=self._first_token_seconds,
             ),
+            speculated=generation.speculated,
         )
 
     def __iter__(self) -> Self:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pocketr1.engine.batch import Completion
+from pocketr1.engine.drafters import Drafter
 from pocketr1.engine.engine import LOGITS_LIMIT_BYTES, Engine
 from pocketr1.engine.generation import FINISH_REASONS, Detokenizer, Generation, Token
 from pocketr1.engine.inspection import ModelReport, TensorSummary, inspect
 from pocketr1.engine.loading import DEFAULT_MAX_CONTEXT, ModelSource, load, locate
 from pocketr1.engine.sampling import Sampling
 from pocketr1.engine.sequence import Sequence
+from pocketr1.engine.speculation import Speculated, Speculation
 from pocketr1.engine.stop import StopMatcher
 
 __all__ = [
@@ -17,12 +19,15 @@ __all__ = [
     "LOGITS_LIMIT_BYTES",
     "Completion",
     "Detokenizer",
+    "Drafter",
     "Engine",
     "Generation",
     "ModelReport",
     "ModelSource",
     "Sampling",
     "Sequence",
+    "Speculated",
+    "Speculation",
     "StopMatcher",
     "TensorSummary",
     "Token",

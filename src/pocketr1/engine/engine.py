@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from pocketr1.engine.generation import Detokenizer, Generation, Request
 from pocketr1.engine.ownership import Ownership
 from pocketr1.engine.sampling import Sampling
 from pocketr1.engine.sequence import Sequence
+from pocketr1.engine.speculation import Speculation
 from pocketr1.engine.tokens import TokenArray, TokenIds, as_token_array
 from pocketr1.errors import CancelledError, ContextFullError, EngineError, UsageError
 
@@ -147,6 +150,7 @@ class Engine:
         detokenizer: Detokenizer | None = None,
         sequence: Sequence | None = None,
         index: int = 0,
+        speculation: Speculation | None = None,
     ) -> Generation:
         """Return an iterator over the tokens that follow ``ids``.
 
@@ -156,6 +160,7 @@ class Engine:
         sequence: a cache; the prefix it shares with ``ids`` is not computed again, and afterwards
         it holds prompt and answer. Without one, pages are freed when the iteration ends.
         index: which of several answers to one request this is; it keys the random numbers.
+        speculation: draft tokens and verify several in one step; the tokens stay the same.
 
         The prompt is computed when the first token is asked for. Raises UsageError for bad
         arguments, ContextFullError (``context-too-long``) for a prompt that does not fit.
@@ -166,7 +171,9 @@ class Engine:
             raise UsageError("stop-needs-detokenizer")
         if sequence is not None and sequence._engine is not self:
             raise UsageError("sequence-foreign")
-        return Generation(self, request, sequence, stop, detokenizer)
+        if speculation is not None:
+            speculation.check(self)
+        return Generation(self, request, sequence, stop, detokenizer, speculation)
 
     def generate_many(
         self,
@@ -182,6 +189,7 @@ class Engine:
         Up to ``batch`` sequences decode together, which costs little more than one; where one
         ends, the next prompt begins. Each answer is, bit for bit, that of :meth:`generate` with the
         same arguments and the prompt's number as ``index``. ``prompts`` is read as room appears.
+        There is no speculation here: the sequences beside it fill a step's rows with sure tokens.
 
         Raises UsageError for bad arguments (``batch-value``), and while iterating what
         :meth:`generate` raises, CancelledError included; all pages are freed then, and when the
@@ -260,7 +268,15 @@ class Engine:
         state = "closed" if self._closed else f"{self.isa}, {self.threads} threads"
         return f"<pocketr1.Engine {self.spec.architecture} {str(self.path)!r} ({state})>"
 
-    # What Sequence and Generation use.
+    # What Sequence, Generation and Speculation use.
+
+    @cached_property
+    def _tokenizer_hash(self) -> str | None:
+        """SHA-256 of the model's tokenizer file; ``None`` where there is none to read."""
+        try:
+            return hashlib.sha256((self.path / "tokenizer.json").read_bytes()).hexdigest()
+        except OSError:
+            return None
 
     def _check_usable(self) -> None:
         self._ownership.check()

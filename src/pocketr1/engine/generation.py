@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pocketr1.engine.sampling import Sampling
 from pocketr1.engine.sequence import Sequence
+from pocketr1.engine.speculation import Lookahead, Speculated, Speculation
 from pocketr1.engine.stop import StopMatcher
 from pocketr1.engine.tokens import TokenArray
 from pocketr1.errors import CancelledError, ContextFullError, EngineError
@@ -76,6 +77,7 @@ class Generation(Iterator[Token]):
         incomplete character); to be shown behind the last token's text.
     stop_string: the stop string that was found, or ``None``.
     prefill_seconds, decode_seconds: time spent computing, reading the tokens excluded.
+    speculated: what came of drafting, or ``None`` where no speculation was asked for.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Generation(Iterator[Token]):
         sequence: Sequence | None,
         stop: Iterable[str],
         detokenizer: Detokenizer | None,
+        speculation: Speculation | None = None,
     ) -> None:
         sampling = request.sampling.seeded()
         assert sampling.seed is not None
@@ -103,6 +106,11 @@ class Generation(Iterator[Token]):
         self._sequence = sequence
         self._stop = StopMatcher(stop)
         self._detokenizer = detokenizer
+        self._lookahead: Lookahead | None = None
+        if speculation is not None:
+            self._lookahead = Lookahead(
+                engine, speculation, sampling, request.index, request.stop_token_ids
+            )
         self._cancels_seen = engine._cancels
         # Prompt and answer, as the repetition penalty sees them; grows by doubling.
         self._history = np.array(request.ids, dtype=np.int32)
@@ -112,6 +120,11 @@ class Generation(Iterator[Token]):
     def stop_string(self) -> str | None:
         """The stop string that ended the text, or ``None``."""
         return self._stop.stopped
+
+    @property
+    def speculated(self) -> Speculated | None:
+        """The counts of speculation so far."""
+        return None if self._lookahead is None else self._lookahead.counts
 
     def __iter__(self) -> Self:
         return self
@@ -198,9 +211,20 @@ class Generation(Iterator[Token]):
             raise EngineError("sequence-closed")
         if sequence._user is not self:
             raise EngineError("sequence-taken")
-        logits = sequence._append(self._history[self._length - 1 : self._length])
+        if self._lookahead is None:
+            logits = sequence._append(self._history[self._length - 1 : self._length])
+        else:
+            history = self._history[: self._length]
+            logits = self._lookahead.logits(sequence, history, self._room())
         self.decode_seconds += perf_counter() - began
         return logits
+
+    def _room(self) -> int:
+        """Return how many more rows of logits may be of use behind the last token's."""
+        room = self._engine.max_context - self._length
+        if self._request.max_tokens is None:
+            return room
+        return min(room, self._request.max_tokens - len(self.token_ids) - 1)
 
     def _sample(self, logits: npt.NDArray[np.float32]) -> int:
         history = self._history[: self._length]
@@ -220,6 +244,8 @@ class Generation(Iterator[Token]):
         self.finish_reason = reason
         if self._detokenizer is not None and self._stop.stopped is None and reason != "closed":
             self.tail = self._stop.push(self._detokenizer.finish()) + self._stop.finish()
+        if self._lookahead is not None:
+            self._lookahead.close()
         if self._own_sequence and self._sequence is not None:
             self._sequence.close()
             self._sequence = None

@@ -31,6 +31,8 @@ class Sequence:
     def __init__(self, engine: Engine, handle: int) -> None:
         self._engine = engine
         self._handle = handle
+        # The core may hold more: rows that a generation computed ahead. They become tokens one by
+        # one, or go when the sequence is used for anything else.
         self._tokens: list[int] = []
         self._closed = False
         # The generation that appends to this sequence; another caller's change ends it.
@@ -96,6 +98,7 @@ class Sequence:
         self._engine._check_usable()
         if self._closed:
             raise EngineError("sequence-closed")
+        self._restore(len(self._tokens))
         self._user = user
 
     def _truncate(self, length: int) -> None:
@@ -116,8 +119,29 @@ class Sequence:
         self._tokens.extend(ids.tolist())
         return logits
 
+    def _look_ahead(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """Append ``ids[0]`` and compute the others ahead; return all logits, (len(ids), vocab).
+
+        What was computed ahead before is forgotten; ``ids`` must fit the context.
+        """
+        before = len(self._tokens)
+        self._restore(before)
+        wanted = np.arange(len(ids), dtype=np.int32)
+        engine = self._engine
+        try:
+            logits = engine._step(self._handle, before, ids, wanted, seen=engine._cancels)
+        except BaseException:
+            self._restore(before)
+            raise
+        self._accept(int(ids[0]))
+        return logits
+
+    def _accept(self, token: int) -> None:
+        """Append a token that has been computed ahead."""
+        self._tokens.append(token)
+
     def _restore(self, length: int) -> None:
-        """Bring the core back to ``length`` tokens after a step that ended early."""
+        """Bring the core back to ``length`` tokens: a step ended early, or looked ahead."""
         session = self._engine._session
         if session.length(self._handle) > length:
             session.truncate(self._handle, length)

@@ -122,6 +122,29 @@ TEXTS: dict[str, Text] = {
         "Give each generation that runs at the same time a sequence of its own.",
         "请为同时进行的每次生成提供各自独立的序列。",
     ),
+    "speculation-draft": Text(
+        "There is no way to draft tokens called {value!r}.",
+        "没有名为 {value!r} 的起草方式。",
+        "Use 'lookup', a loaded Engine with the same tokenizer, or an object with propose() and "
+        "close().",
+        "请使用 'lookup'、分词器相同的已加载 Engine，或带有 propose() 和 close() 的对象。",
+    ),
+    "speculation-tokens": Text(
+        "{value} tokens cannot be drafted for a step.",
+        "每一步不能起草 {value} 个词元。",
+        "Use a whole number from 1 to {limit}; 4 to 8 are usual.",
+        "请使用 1 到 {limit} 之间的整数，通常为 4 到 8。",
+    ),
+    "speculation-vocabulary": Text(
+        "{draft} cannot draft for {model}: their tokenizers differ (vocabularies of {draft_vocab} "
+        "and {vocab} tokens).",
+        "{draft} 不能为 {model} 起草：两者的分词器不同（词表大小分别为 {draft_vocab} 和 "
+        "{vocab}）。",
+        "Take a smaller model of the same family, such as R1-Distill-Qwen-1.5B for "
+        "R1-Distill-Qwen-7B; prompt lookup ('lookup') needs no second model.",
+        "请使用同一系列中较小的模型，例如用 R1-Distill-Qwen-1.5B 为 R1-Distill-Qwen-7B 起草；"
+        "提示查找（'lookup'）不需要第二个模型。",
+    ),
     "truncate-length": Text(
         "A sequence of {length} tokens cannot be cut to {value}.",
         "长度为 {length} 个词元的序列不能截短为 {value}。",

@@ -1,0 +1,98 @@
+"""How far ahead to draft: as far as it pays, measured while it runs."""
+
+from __future__ import annotations
+
+from collections import deque
+
+__all__ = ["Pace"]
+
+# A share of the newest outcome; about eight outcomes are remembered.
+_RATE = 0.125
+# Before anything was seen a draft is believed, so that it is tried.
+_FIRST_BELIEF = 0.7
+# Steps of one row to measure before the first draft: the very first one is slower.
+_PLAIN_STEPS = 3
+# A row more in a step costs this share of a step until it was measured.
+_FIRST_ROW_COST = 0.1
+# Steps until a draft is tried again where it does not pay; doubled each time it still does not.
+_SHORTEST_PAUSE = 8
+_LONGEST_PAUSE = 128
+_KEPT_TIMES = 9
+
+
+class Pace:
+    """Chooses how many tokens to draft for the next step, 0 to ``most``.
+
+    A step with k drafted tokens yields 1 + q1 + q1 q2 + … + q1 … qk tokens, qj being how often the
+    j-th was right where those before it were (Leviathan et al. 2023, equation 1, where all q are
+    one number), and costs the time seen for it, drafting included. The k of most tokens a second
+    is taken; where none beats a plain step it rests, and then tries the best one again. Times
+    decide how a text is computed here, never which text it is.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._belief = [_FIRST_BELIEF] * most
+        # Seconds of the last steps, by number of drafted tokens; their median is what counts, for
+        # a machine may be busy.
+        self._times: list[deque[float]] = [deque(maxlen=_KEPT_TIMES) for _ in range(most + 1)]
+        self._seen: list[float | None] = [None] * (most + 1)
+        self._pause = _SHORTEST_PAUSE
+        self._resting = 0
+
+    def begin(self) -> None:
+        """Begin another text: what was learnt holds, but a draft may pay again."""
+        self._pause, self._resting = _SHORTEST_PAUSE, 0
+
+    def length(self, room: int) -> int:
+        """Return how many tokens to draft, where ``room`` more would be of use."""
+        if self._resting:
+            self._resting -= 1
+            return 0
+        most = min(room, len(self._belief))
+        if most < 1 or len(self._times[0]) < _PLAIN_STEPS:
+            return 0
+        gains = self.gains()[:most]
+        best = max(gains)
+        if best > 1:
+            self._pause = _SHORTEST_PAUSE
+        else:
+            self._resting = self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        return 1 + gains.index(best)
+
+    def gains(self) -> list[float]:
+        """Return the expected speed-up over a plain step of drafting 1, 2, … tokens."""
+        plain, *costs = self._costs()
+        gains, tokens, chance = [], 1.0, 1.0
+        for belief, cost in zip(self._belief, costs, strict=True):
+            chance *= belief
+            tokens += chance
+            gains.append(tokens * plain / cost)
+        return gains
+
+    def took(self, drafted: int, seconds: float) -> None:
+        """Learn what a step with that many drafted tokens cost."""
+        times = self._times[drafted]
+        times.append(seconds)
+        self._seen[drafted] = sorted(times)[len(times) // 2]
+
+    def judged(self, drafted: int, accepted: int) -> None:
+        """Learn that of ``drafted`` tokens the first ``accepted`` were right, the next was not."""
+        for place in range(min(drafted, accepted + 1)):
+            self._belief[place] += _RATE * ((place < accepted) - self._belief[place])
+
+    def _costs(self) -> list[float]:
+        """Return the seconds of steps with 0, 1, … drafted tokens: seen, or between neighbours."""
+        plain = self._seen[0]
+        assert plain is not None
+        costs = [plain]
+        last, rise = 0, _FIRST_ROW_COST * plain
+        for drafted, seen in enumerate(self._seen[1:], 1):
+            if seen is None:
+                continue
+            rise = max((seen - costs[last]) / (drafted - last), 0.0)
+            costs += [costs[last] + rise * k for k in range(1, drafted - last)]
+            costs.append(seen)
+            last = drafted
+        costs += [costs[last] + rise * k for k in range(1, len(self._seen) - last)]
+        return costs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from pocketr1.cli.output import dim, is_terminal, say
 
 if TYPE_CHECKING:
     from pocketr1.chat import Delta, Reply
-    from pocketr1.engine import Engine, Sampling
+    from pocketr1.engine import Engine, Sampling, Speculated, Speculation
 
 __all__ = ["Printer", "Question", "answer", "reply_document", "summarize"]
 
@@ -60,14 +60,17 @@ class Printer:
 
 
 def answer(
-    engine: Engine, question: Question, on_delta: Callable[[Delta], None] | None
+    engine: Engine,
+    question: Question,
+    on_delta: Callable[[Delta], None] | None,
+    speculation: Speculation | None = None,
 ) -> dict[str, Any]:
     """Answer ``question`` and return the document of ``run --json``, without what loading took."""
     if question.raw:
-        return _continue(engine, question, on_delta)
+        return _continue(engine, question, on_delta, speculation)
     from pocketr1.chat import Chat
 
-    with Chat(engine, question.system, question.sampling) as chat:
+    with Chat(engine, question.system, question.sampling, speculation=speculation) as chat:
         reply = chat.send(
             question.text,
             max_tokens=question.max_tokens,
@@ -89,6 +92,7 @@ def reply_document(reply: Reply) -> dict[str, Any]:
         "prompt_tokens": reply.prompt_tokens,
         "completion_tokens": reply.completion_tokens,
         "finish_reason": reply.finish_reason,
+        "speculation": _counts(reply.speculated),
         "timings": {
             "tokenizer_s": timings.tokenizer,
             "prompt_s": timings.prompt,
@@ -99,8 +103,15 @@ def reply_document(reply: Reply) -> dict[str, Any]:
     }
 
 
+def _counts(speculated: Speculated | None) -> dict[str, int] | None:
+    return None if speculated is None else asdict(speculated)
+
+
 def _continue(
-    engine: Engine, question: Question, on_delta: Callable[[Delta], None] | None
+    engine: Engine,
+    question: Question,
+    on_delta: Callable[[Delta], None] | None,
+    speculation: Speculation | None,
 ) -> dict[str, Any]:
     from pocketr1.chat import Delta, IncrementalDetokenizer, load_tokenizer
 
@@ -115,6 +126,7 @@ def _continue(
         max_tokens=question.max_tokens,
         stop=question.stop,
         detokenizer=IncrementalDetokenizer(tokenizer),
+        speculation=speculation,
     )
     pieces: list[str] = []
 
@@ -135,6 +147,7 @@ def _continue(
         "prompt_tokens": generation.prompt_tokens,
         "completion_tokens": len(generation.token_ids),
         "finish_reason": generation.finish_reason,
+        "speculation": _counts(generation.speculated),
         "timings": {
             "tokenizer_s": tokenizer_s,
             "prompt_s": prompt_s,
@@ -150,8 +163,10 @@ def summarize(document: dict[str, Any]) -> None:
     decoded = document["completion_tokens"] - 1
     seconds = document["timings"]["decode_s"]
     speed = f"{decoded / seconds:.1f}" if decoded > 0 and seconds > 0 else "–"
+    counts = document["speculation"]
     say(
-        "cli-run-summary",
+        "cli-run-summary" if counts is None else "cli-run-speculated",
+        **(counts or {}),
         prompt=document["prompt_tokens"],
         completion=document["completion_tokens"],
         speed=speed,

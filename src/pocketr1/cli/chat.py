@@ -26,11 +26,12 @@ from pocketr1.cli.sampling import (
     TopP,
     make_sampling,
 )
+from pocketr1.cli.speculation import Speculate, open_speculation
 from pocketr1.errors import ChatError, ContextFullError
 
 if TYPE_CHECKING:
     from pocketr1.chat import Chat
-    from pocketr1.engine import Engine, Sampling
+    from pocketr1.engine import Engine, Sampling, Speculation
 
 __all__ = ["chat"]
 
@@ -50,6 +51,7 @@ def chat(
     threads: Threads = None,
     max_context: MaxContext = None,
     system: System = None,
+    speculate: Speculate = "off",
 ) -> None:
     """Read questions until there are no more."""
     sampling = make_sampling(
@@ -62,10 +64,13 @@ def chat(
     )
     from pocketr1.engine import load
 
-    with load(model, threads=threads, max_context=max_context) as engine:
+    with (
+        load(model, threads=threads, max_context=max_context) as engine,
+        open_speculation(speculate, engine) as speculation,
+    ):
         if model == "tiny":
             say("cli-chat-tiny")
-        talk = _Talk(engine, sampling, system, max_tokens, max_answer_tokens)
+        talk = _Talk(engine, sampling, system, max_tokens, max_answer_tokens, speculation)
         if is_terminal(sys.stdin):
             _keep_history()
             say("cli-chat-welcome", model=engine.path.name)
@@ -83,11 +88,13 @@ class _Talk:
         system: str | None,
         max_tokens: int | None,
         max_answer_tokens: int | None,
+        speculation: Speculation | None,
     ) -> None:
         self._engine = engine
         self._sampling = sampling
         self._max_tokens = max_tokens
         self._max_answer_tokens = max_answer_tokens
+        self._speculation = speculation
         self._chat = self._new_chat(system)
 
     def take(self, line: str) -> bool:
@@ -116,7 +123,7 @@ class _Talk:
     def _new_chat(self, system: str | None) -> Chat:
         from pocketr1.chat import Chat
 
-        return Chat(self._engine, system, self._sampling)
+        return Chat(self._engine, system, self._sampling, speculation=self._speculation)
 
     def _answer(self, line: str) -> None:
         printer = Printer()

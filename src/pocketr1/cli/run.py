@@ -25,6 +25,7 @@ from pocketr1.cli.sampling import (
     TopP,
     make_sampling,
 )
+from pocketr1.cli.speculation import Speculate, open_speculation
 from pocketr1.errors import UsageError
 
 __all__ = ["run"]
@@ -46,6 +47,7 @@ def run(
     max_context: MaxContext = None,
     system: System = None,
     stop: Stop = None,
+    speculate: Speculate = "off",
     json: Json = False,
 ) -> None:
     """Answer, streaming or as one document."""
@@ -75,8 +77,8 @@ def run(
     with load(model, threads=threads, max_context=max_context) as engine:
         load_s = perf_counter() - began
         printer = None if json else Printer()
-        with cancel_on_interrupt(engine):
-            document = answer(engine, question, printer)
+        with open_speculation(speculate, engine) as speculation, cancel_on_interrupt(engine):
+            document = answer(engine, question, printer, speculation)
     timings = {"load_s": load_s, **document["timings"]}
     document["timings"] = {name: round(seconds, 6) for name, seconds in timings.items()}
     document["seed"] = sampling.seed

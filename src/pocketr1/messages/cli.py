@@ -211,6 +211,12 @@ TEXTS: dict[str, Text] = {
         "{prompt} + {completion} tokens, {speed} tok/s, first after {first} s, ended by: {reason}",
         "{prompt} + {completion} 个词元，{speed} 词元/秒，首个 {first} 秒，结束原因：{reason}",
     ),
+    "cli-run-speculated": Text(
+        "{prompt} + {completion} tokens, {speed} tok/s, first after {first} s, {accepted} of "
+        "{drafted} drafted tokens accepted, ended by: {reason}",
+        "{prompt} + {completion} 个词元，{speed} 词元/秒，首个 {first} 秒，起草 {drafted} 个词元、"
+        "采纳 {accepted} 个，结束原因：{reason}",
+    ),
     "cli-chat-tiny": Text(
         "Tiny R1 is a teaching model that does arithmetic, in English and Chinese. A real one: "
         "pocketr1 pull r1-1.5b --compress 4",

@@ -208,6 +208,13 @@ TEXTS: dict[str, Text] = {
         "End the text before this string; may be given more than once.",
         "在此字符串之前结束文本；可以多次给出。",
     ),
+    "cli-option-speculate": Text(
+        "Draft tokens and verify several in one step, for speed; the text stays the same. "
+        "`lookup` copies from the text so far, a smaller MODEL with the same tokenizer writes "
+        "ahead, `off` does neither.",
+        "先起草若干词元，再用一步计算一并验证，以提高速度；文本不变。`lookup` 从已有文本中复制，"
+        "填写分词器相同的较小 MODEL 则由它先写，`off` 表示关闭。",
+    ),
     # chat
     "cli-chat": Text(
         "Talk with a model.",

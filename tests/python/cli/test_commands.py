@@ -190,6 +190,7 @@ RUN_KEYS = {
     "prompt_tokens",
     "completion_tokens",
     "finish_reason",
+    "speculation",
     "timings",
     "seed",
 }

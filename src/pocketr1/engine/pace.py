@@ -10,8 +10,8 @@ __all__ = ["Pace"]
 _RATE = 0.125
 # Before anything was seen a draft is believed, so that it is tried.
 _FIRST_BELIEF = 0.7
-# Steps of one row to measure before the first draft: the very first one is slower.
-_PLAIN_STEPS = 3
+# Times that are enough to trust the least of them; plain steps are measured first.
+_ENOUGH_TIMES = 3
 # A row more in a step costs this share of a step until it was measured.
 _FIRST_ROW_COST = 0.1
 # Steps until a draft is tried again where it does not pay; doubled each time it still does not.
@@ -32,26 +32,32 @@ class Pace:
 
     def __init__(self, most: int) -> None:
         self._belief = [_FIRST_BELIEF] * most
-        # Seconds of the last steps, by number of drafted tokens; their median is what counts, for
-        # a machine may be busy.
+        # Seconds of the last steps, by number of drafted tokens; the least is what counts, for a
+        # busy machine only ever adds.
         self._times: list[deque[float]] = [deque(maxlen=_KEPT_TIMES) for _ in range(most + 1)]
-        self._seen: list[float | None] = [None] * (most + 1)
+        # Of the last step that drafted; plain steps change little.
+        self._gains: list[float] = []
         self._pause = _SHORTEST_PAUSE
         self._resting = 0
 
     def begin(self) -> None:
         """Begin another text: what was learnt holds, but a draft may pay again."""
         self._pause, self._resting = _SHORTEST_PAUSE, 0
+        # What was seen once or twice may have met a busy machine: it is seen anew.
+        for times in self._times:
+            if len(times) < _ENOUGH_TIMES:
+                times.clear()
+        self._gains = []
 
     def length(self, room: int) -> int:
         """Return how many tokens to draft, where ``room`` more would be of use."""
         if self._resting:
             self._resting -= 1
             return 0
-        most = min(room, len(self._belief))
-        if most < 1 or len(self._times[0]) < _PLAIN_STEPS:
+        if room < 1 or len(self._times[0]) < _ENOUGH_TIMES:
             return 0
-        gains = self.gains()[:most]
+        self._gains = self._gains or self.gains()
+        gains = self._gains[:room]
         best = max(gains)
         if best > 1:
             self._pause = _SHORTEST_PAUSE
@@ -72,27 +78,25 @@ class Pace:
 
     def took(self, drafted: int, seconds: float) -> None:
         """Learn what a step with that many drafted tokens cost."""
-        times = self._times[drafted]
-        times.append(seconds)
-        self._seen[drafted] = sorted(times)[len(times) // 2]
+        self._times[drafted].append(seconds)
 
     def judged(self, drafted: int, accepted: int) -> None:
         """Learn that of ``drafted`` tokens the first ``accepted`` were right, the next was not."""
         for place in range(min(drafted, accepted + 1)):
             self._belief[place] += _RATE * ((place < accepted) - self._belief[place])
+        self._gains = []
 
     def _costs(self) -> list[float]:
         """Return the seconds of steps with 0, 1, … drafted tokens: seen, or between neighbours."""
-        plain = self._seen[0]
-        assert plain is not None
-        costs = [plain]
-        last, rise = 0, _FIRST_ROW_COST * plain
-        for drafted, seen in enumerate(self._seen[1:], 1):
-            if seen is None:
+        costs = [min(self._times[0])]
+        last, rise = 0, _FIRST_ROW_COST * costs[0]
+        for drafted, times in enumerate(self._times):
+            if not times or not drafted:
                 continue
-            rise = max((seen - costs[last]) / (drafted - last), 0.0)
+            seen = max(min(times), costs[last])
+            rise = (seen - costs[last]) / (drafted - last)
             costs += [costs[last] + rise * k for k in range(1, drafted - last)]
             costs.append(seen)
             last = drafted
-        costs += [costs[last] + rise * k for k in range(1, len(self._seen) - last)]
+        costs += [costs[last] + rise * k for k in range(1, len(self._times) - last)]
         return costs

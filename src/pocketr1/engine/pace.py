@@ -10,13 +10,13 @@ __all__ = ["Pace"]
 _RATE = 0.125
 # Before anything was seen a draft is believed, so that it is tried.
 _FIRST_BELIEF = 0.7
-# Times that are enough to trust the least of them; plain steps are measured first.
+# Times that are enough to trust the least of them; fewer may all have met a busy machine.
 _ENOUGH_TIMES = 3
 # A row more in a step costs this share of a step until it was measured.
 _FIRST_ROW_COST = 0.1
 # Steps until a draft is tried again where it does not pay; doubled each time it still does not.
 _SHORTEST_PAUSE = 8
-_LONGEST_PAUSE = 128
+_LONGEST_PAUSE = 64
 _KEPT_TIMES = 9
 
 
@@ -35,19 +35,10 @@ class Pace:
         # Seconds of the last steps, by number of drafted tokens; the least is what counts, for a
         # busy machine only ever adds.
         self._times: list[deque[float]] = [deque(maxlen=_KEPT_TIMES) for _ in range(most + 1)]
-        # Of the last step that drafted; plain steps change little.
+        # As of the last draft judged; plain steps change little.
         self._gains: list[float] = []
         self._pause = _SHORTEST_PAUSE
         self._resting = 0
-
-    def begin(self) -> None:
-        """Begin another text: what was learnt holds, but a draft may pay again."""
-        self._pause, self._resting = _SHORTEST_PAUSE, 0
-        # What was seen once or twice may have met a busy machine: it is seen anew.
-        for times in self._times:
-            if len(times) < _ENOUGH_TIMES:
-                times.clear()
-        self._gains = []
 
     def length(self, room: int) -> int:
         """Return how many tokens to draft, where ``room`` more would be of use."""
@@ -58,13 +49,7 @@ class Pace:
             return 0
         self._gains = self._gains or self.gains()
         gains = self._gains[:room]
-        best = max(gains)
-        if best > 1:
-            self._pause = _SHORTEST_PAUSE
-        else:
-            self._resting = self._pause
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        return 1 + gains.index(best)
+        return 1 + gains.index(max(gains))
 
     def gains(self) -> list[float]:
         """Return the expected speed-up over a plain step of drafting 1, 2, … tokens."""
@@ -84,19 +69,23 @@ class Pace:
         """Learn that of ``drafted`` tokens the first ``accepted`` were right, the next was not."""
         for place in range(min(drafted, accepted + 1)):
             self._belief[place] += _RATE * ((place < accepted) - self._belief[place])
-        self._gains = []
+        self._gains = self.gains()
+        if max(self._gains) > 1:
+            self._pause = _SHORTEST_PAUSE
+        else:
+            self._resting = self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     def _costs(self) -> list[float]:
         """Return the seconds of steps with 0, 1, … drafted tokens: seen, or between neighbours."""
         costs = [min(self._times[0])]
         last, rise = 0, _FIRST_ROW_COST * costs[0]
         for drafted, times in enumerate(self._times):
-            if not times or not drafted:
+            if drafted == 0 or len(times) < _ENOUGH_TIMES:
                 continue
-            seen = max(min(times), costs[last])
-            rise = (seen - costs[last]) / (drafted - last)
-            costs += [costs[last] + rise * k for k in range(1, drafted - last)]
-            costs.append(seen)
+            rise = (min(times) - costs[last]) / (drafted - last)
+            costs += [costs[last] + rise * k for k in range(1, drafted - last + 1)]
             last = drafted
+        rise = max(rise, 0.0)
         costs += [costs[last] + rise * k for k in range(1, len(self._times) - last)]
         return costs

@@ -101,9 +101,7 @@ class Speculation:
         """Return what is known of drafting for ``engine``; ``None`` where it is not adaptive."""
         if not self.adaptive:
             return None
-        pace = self._paces.setdefault(engine, Pace(self.max_tokens))
-        pace.begin()
-        return pace
+        return self._paces.setdefault(engine, Pace(self.max_tokens))
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,6 @@ def free(drafted: int) -> float:
     return 1 + 0.02 * drafted
 
 
-def dear(drafted: int) -> float:
-    return 1 + drafted
-
-
 def test_it_measures_plain_steps_first() -> None:
     assert run(Pace(MOST), 4, free, MOST)[:3] == [0, 0, 0]
 
@@ -48,13 +44,13 @@ def test_it_drafts_about_as_far_as_drafts_are_right() -> None:
 def test_it_turns_itself_off_where_drafts_are_wrong() -> None:
     lengths = run(Pace(MOST), 2000, lambda k: 1 + 0.1 * k, 0)
     tried = [length for length in lengths[200:] if length]
-    assert 0 < len(tried) < 20  # again and again, more and more seldom
+    assert 0 < len(tried) < 40  # again and again, but seldom
     assert set(tried) == {1}
 
 
 def test_it_turns_itself_off_where_a_row_costs_a_step() -> None:
     lengths = run(Pace(MOST), 2000, lambda k: 1 + 1.1 * k, MOST)
-    assert sum(length > 0 for length in lengths[200:]) < 20
+    assert sum(length > 0 for length in lengths[200:]) < 40
 
 
 def test_it_turns_itself_on_again() -> None:
@@ -65,18 +61,18 @@ def test_it_turns_itself_on_again() -> None:
     assert max(lengths[-50:]) == MOST
 
 
-def test_another_text_is_tried_at_once() -> None:
-    pace = Pace(MOST)
-    run(pace, 500, dear, 0)
-    pace.begin()
-    assert any(run(pace, 10, dear, 0))
-
-
 def test_one_slow_step_changes_nothing() -> None:
     pace = Pace(MOST)
     before = run(pace, 100, free, MOST)[-1]
     pace.took(before, 1000.0)
     assert pace.length(MOST) == before
+
+
+def test_two_slow_tries_are_not_the_last_word() -> None:
+    pace = Pace(MOST)
+    tries = iter([1000.0, 1000.0])
+    lengths = run(pace, 400, lambda k: next(tries, free(k)) if k else 1.0, MOST)
+    assert set(lengths[-20:]) == {MOST}
 
 
 def test_the_gain_is_tokens_over_cost() -> None:

@@ -14,9 +14,10 @@ _FIRST_BELIEF = 0.7
 _ENOUGH_TIMES = 3
 # A row more in a step costs this share of a step until it was measured.
 _FIRST_ROW_COST = 0.1
-# Steps until a draft is tried again where it does not pay; doubled each time it still does not.
-_SHORTEST_PAUSE = 8
-_LONGEST_PAUSE = 64
+# Where drafting does not pay, trying it again may take this share of the time, within limits.
+_TRYING = 0.03
+_SHORTEST_REST = 8
+_LONGEST_REST = 256
 _KEPT_TIMES = 9
 
 
@@ -37,7 +38,7 @@ class Pace:
         self._times: list[deque[float]] = [deque(maxlen=_KEPT_TIMES) for _ in range(most + 1)]
         # As of the last draft judged; plain steps change little.
         self._gains: list[float] = []
-        self._pause = _SHORTEST_PAUSE
+        self._last_time = 0.0
         self._resting = 0
 
     def length(self, room: int) -> int:
@@ -64,17 +65,16 @@ class Pace:
     def took(self, drafted: int, seconds: float) -> None:
         """Learn what a step with that many drafted tokens cost."""
         self._times[drafted].append(seconds)
+        self._last_time = seconds
 
     def judged(self, drafted: int, accepted: int) -> None:
         """Learn that of ``drafted`` tokens the first ``accepted`` were right, the next was not."""
         for place in range(min(drafted, accepted + 1)):
             self._belief[place] += _RATE * ((place < accepted) - self._belief[place])
         self._gains = self.gains()
-        if max(self._gains) > 1:
-            self._pause = _SHORTEST_PAUSE
-        else:
-            self._resting = self._pause
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        if max(self._gains) <= 1:
+            lost = self._last_time / min(self._times[0]) - (1 + accepted)
+            self._resting = int(min(max(lost / _TRYING, _SHORTEST_REST), _LONGEST_REST))
 
     def _costs(self) -> list[float]:
         """Return the seconds of steps with 0, 1, … drafted tokens: seen, or between neighbours."""

@@ -86,10 +86,11 @@ def test_the_same_tokens_with_and_without(
             steps += fast.speculated.steps
             tokens += len(fast.token_ids)
     assert drafted == accepted + rejected
-    assert drafted > 0
-    assert accepted > 0
-    assert rejected > 0
-    assert steps < tokens
+    if not adaptive:  # else the machine decides how many are drafted
+        assert drafted > 0
+        assert accepted > 0
+        assert rejected > 0
+        assert steps < tokens
 
 
 @pytest.mark.parametrize("kv_format", ["f32", "f16", "int8"])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocketr1.engine import Drafter
@@ -47,6 +47,7 @@ def test_nothing_is_proposed_where_nothing_stood_before() -> None:
     assert lookup([3, 1, 2, 3], 2, shortest=1) == [1, 2]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 3), min_size=1, max_size=40),
     st.integers(1, 9),

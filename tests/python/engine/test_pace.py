@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocketr1.engine.pace import Pace
@@ -89,6 +89,7 @@ def test_the_gain_is_tokens_over_cost() -> None:
     assert abs(two - 2 / 2.0) < 1e-6
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 12), st.floats(1e-6, 10), st.integers(0, 8)), max_size=60))
 def test_it_never_drafts_more_than_there_is_room_for(
     steps: list[tuple[int, float, int]],

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_core import END, SPEC, VOCAB, ToyModel, ToySession
 
@@ -76,6 +76,7 @@ def outcome(generation: Generation, read: int | None = None) -> dict[str, Any]:
     }
 
 
+@settings(deadline=None)
 @given(
     prompt=st.lists(st.integers(0, VOCAB - 1), min_size=1, max_size=48),
     seed=st.integers(0, 99),

@@ -7,6 +7,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace pocketr1 {
@@ -17,8 +19,11 @@ struct IsaRow {
   std::string_view name;
 };
 
-constexpr IsaRow kIsas[] = {
-    {Isa::scalar, "scalar"}, {Isa::avx2, "avx2"}, {Isa::avx512_vnni, "avx512_vnni"}};
+constexpr IsaRow kIsas[] = {{Isa::scalar, "scalar"},
+                            {Isa::avx2, "avx2"},
+                            {Isa::avx512_vnni, "avx512_vnni"},
+                            {Isa::neon_dotprod, "neon_dotprod"},
+                            {Isa::neon_i8mm, "neon_i8mm"}};
 
 CpuFeatures detect() {
 #if defined(__x86_64__)
@@ -30,9 +35,14 @@ CpuFeatures detect() {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
-  return {avx2, avx512};
+  return {avx2, avx512, false, false};
+#elif defined(__aarch64__) && defined(__linux__)
+  // HWCAP_ASIMDDP and HWCAP2_I8MM of Linux' asm/hwcap.h; older headers lack the second.
+  const bool dotprod = (getauxval(AT_HWCAP) >> 20 & 1) != 0;
+  const bool i8mm = dotprod && (getauxval(AT_HWCAP2) >> 13 & 1) != 0;
+  return {false, false, dotprod, i8mm};
 #else
-  return {false, false};
+  return {};
 #endif
 }
 
@@ -42,6 +52,10 @@ bool runnable(Isa isa) {
       return cpu_features().avx2_fma_f16c;
     case Isa::avx512_vnni:
       return cpu_features().avx512_vnni;
+    case Isa::neon_dotprod:
+      return cpu_features().neon_dotprod;
+    case Isa::neon_i8mm:
+      return cpu_features().neon_i8mm;
     case Isa::scalar:
       break;
   }
@@ -84,7 +98,8 @@ Isa choose_isa(std::string_view requested) {
     throw Error("isa-unsupported", where, "this CPU cannot run " + std::string(requested));
   }
   throw Error("isa-unsupported", where,
-              "\"" + std::string(requested) + "\" is none of scalar, avx2, avx512_vnni");
+              "\"" + std::string(requested) +
+                  "\" is none of scalar, avx2, avx512_vnni, neon_dotprod, neon_i8mm");
 }
 
 }  // namespace pocketr1

@@ -10,13 +10,15 @@ namespace pocketr1 {
 struct CpuFeatures {
   bool avx2_fma_f16c;  // AVX2, FMA and F16C
   bool avx512_vnni;    // all of AVX-512 F, BW, DQ, VL and VNNI, and avx2_fma_f16c
+  bool neon_dotprod;   // Arm's dot product (ASIMDDP)
+  bool neon_i8mm;      // its int8 matrix multiply (I8MM), and neon_dotprod
 };
 
 // Of the machine, whatever is forced; the operating system's support for the registers included.
 const CpuFeatures& cpu_features();
 
 // Each has a folder of that name in kernels/.
-enum class Isa : std::uint8_t { scalar, avx2, avx512_vnni };
+enum class Isa : std::uint8_t { scalar, avx2, avx512_vnni, neon_dotprod, neon_i8mm };
 
 std::string_view isa_name(Isa isa);
 // Those this CPU can run, best last.

@@ -4,6 +4,9 @@
 #if defined(__x86_64__)
 #include "kernels/avx2/kernels.h"
 #include "kernels/avx512_vnni/kernels.h"
+#elif defined(__aarch64__)
+#include "kernels/neon_dotprod/kernels.h"
+#include "kernels/neon_i8mm/kernels.h"
 #endif
 
 namespace pocketr1 {
@@ -20,6 +23,11 @@ const KernelTable& select_kernels(const char* isa) {
       return avx512_vnni::table;
     case Isa::avx2:
       return avx2::table;
+#elif defined(__aarch64__)
+    case Isa::neon_i8mm:
+      return neon_i8mm::table;
+    case Isa::neon_dotprod:
+      return neon_dotprod::table;
 #endif
     default:
       return scalar::table;

@@ -9,7 +9,8 @@ using namespace pocketr1;
 TEST(scalar_always_runs_and_the_best_comes_last) {
   const auto isas = runnable_isas();
   CHECK(isas.front() == Isa::scalar);
-  CHECK(isas.size() == 1u + cpu_features().avx2_fma_f16c + cpu_features().avx512_vnni);
+  CHECK(isas.size() == 1u + cpu_features().avx2_fma_f16c + cpu_features().avx512_vnni +
+                           cpu_features().neon_dotprod + cpu_features().neon_i8mm);
   unsetenv("POCKETR1_ISA");
   CHECK(choose_isa() == isas.back());
 }

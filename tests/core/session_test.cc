@@ -446,7 +446,6 @@ TEST(the_kernel_of_each_format_and_batch_is_the_one_that_ran) {
   for (const std::string& isa : isa_names()) {
     const auto model = toy_model({.matrices = WeightFormat::w4g64});
     Session session(model, options(isa.c_str(), 1, KvFormat::f16));
-    const std::string tail = "_w4g64_a8_" + isa;
     for (const auto& [rows, kind] :
          {std::pair{1, "gemv"}, {4, "gemv"}, {5, "gemm"}, {33, "gemm"}}) {
       session.trace().set(true);
@@ -456,8 +455,11 @@ TEST(the_kernel_of_each_format_and_batch_is_the_one_that_ran) {
         batch.push_back({sequence, i, 1, nullptr});
       }
       session.step(batch, {}, nullptr);
-      CHECK(session.trace().names() ==
-            std::set<std::string>{(isa == "scalar" ? "linear" : kind) + tail});
+      // i8mm leaves few rows of activations to the dot product.
+      const bool dot = isa == "neon_i8mm" && rows <= 4;
+      const std::string name = (isa == "scalar" ? "linear" : kind) + std::string("_w4g64_a8_") +
+                               (dot ? "neon_dotprod" : isa);
+      CHECK(session.trace().names() == std::set<std::string>{name});
     }
   }
 }

@@ -1,0 +1,41 @@
+// The sum of a group's products and what becomes of it, for four outputs.
+//
+// A sum begins at the bits of 1.5 * 2^23, so that it can be read as the float 1.5 * 2^23 + sum:
+// exact below 2^22, and no group exceeds 128 * 128 * 127 < 2^21. Subtracting the constant then
+// gives float(sum) at two a cycle, where scvtf takes two cycles of the one pipe that has it.
+#pragma once
+
+#include <arm_neon.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace pocketr1::neon_dotprod {
+namespace {
+
+constexpr float kSumOrigin = 12582912.0f;
+constexpr std::int32_t kSumOriginBits = 0x4b400000;
+
+// total + sum * (scale * a_scale), rounded as in the scalar kernels.
+inline float32x4_t add_group(float32x4_t total, int32x4_t sum, float32x4_t both_scales) {
+  const float32x4_t exact = vsubq_f32(vreinterpretq_f32_s32(sum), vdupq_n_f32(kSumOrigin));
+  return vfmaq_f32(total, exact, both_scales);
+}
+
+inline float32x4_t widen_f16(const std::uint16_t* p) {
+  return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+
+// The first n of four outputs.
+inline void store_outputs(float* y, float32x4_t outputs, std::size_t n) {
+  if (n >= 4) {
+    vst1q_f32(y, outputs);
+    return;
+  }
+  float lanes[4];
+  vst1q_f32(lanes, outputs);
+  for (std::size_t i = 0; i < n; ++i) y[i] = lanes[i];
+}
+
+}  // namespace
+}  // namespace pocketr1::neon_dotprod

@@ -23,27 +23,34 @@ struct Panel {
 // Outputs [8 * half, 8 * half + 8) of a block for `batch` rows of activations: adds the groups of
 // `inputs` inputs to totals (batch, 16).
 template <std::size_t group, std::size_t batch>
-void add_panel(const std::int8_t* codes, const float* scales, std::size_t inputs, std::size_t half,
-               const std::int8_t* a, std::size_t a_stride, const float* a_scales, float* totals) {
+[[gnu::noinline]] void add_panel(const std::int8_t* codes, const float* scales, std::size_t inputs,
+                                 std::size_t half, const std::int8_t* a, std::size_t a_stride,
+                                 const float* a_scales, float* totals) {
   codes += half * 32;
   scales += half * 8;
   totals += half * 8;
   const std::size_t scale_stride = a_stride / kActivationGroup;
   float32x4_t total[batch][2];
+#pragma GCC unroll 4
   for (std::size_t i = 0; i < batch; ++i) {
     total[i][0] = vld1q_f32(totals + i * kTileRows);
     total[i][1] = vld1q_f32(totals + i * kTileRows + 4);
   }
   for (std::size_t first = 0; first < inputs; first += group) {
     int32x4_t sum[batch][2];
+    const std::int32_t (*origins)[4] = sum_origins();
+#pragma GCC unroll 4
     for (std::size_t i = 0; i < batch; ++i) {
-      sum[i][0] = vdupq_n_s32(kSumOriginBits);
-      sum[i][1] = vdupq_n_s32(kSumOriginBits);
+      sum[i][0] = vld1q_s32(origins[2 * i]);
+      sum[i][1] = vld1q_s32(origins[2 * i + 1]);
     }
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < group; k += 16) {
+      keep_order(sum);
       int8x16_t inputs16[batch];
       for (std::size_t i = 0; i < batch; ++i) inputs16[i] = vld1q_s8(a + i * a_stride + k);
       const std::int8_t* tile = codes + k * kTileRows;
+#pragma GCC unroll 4
       for (std::size_t q = 0; q < 2; ++q) {
         const int8x16_t w0 = vld1q_s8(tile + 16 * q);
         const int8x16_t w1 = vld1q_s8(tile + 16 * q + kTileBytes);
@@ -60,8 +67,10 @@ void add_panel(const std::int8_t* codes, const float* scales, std::size_t inputs
       }
     }
     const float* a_scale = a_scales + first / kActivationGroup;
+#pragma GCC unroll 4
     for (std::size_t q = 0; q < 2; ++q) {
       const float32x4_t scale = vld1q_f32(scales + 4 * q);
+#pragma GCC unroll 4
       for (std::size_t i = 0; i < batch; ++i) {
         total[i][q] =
             add_group(total[i][q], sum[i][q], vmulq_n_f32(scale, a_scale[i * scale_stride]));
@@ -71,6 +80,7 @@ void add_panel(const std::int8_t* codes, const float* scales, std::size_t inputs
     scales += kTileRows;
     a += group;
   }
+#pragma GCC unroll 4
   for (std::size_t i = 0; i < batch; ++i) {
     vst1q_f32(totals + i * kTileRows, total[i][0]);
     vst1q_f32(totals + i * kTileRows + 4, total[i][1]);

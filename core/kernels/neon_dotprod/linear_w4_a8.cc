@@ -13,20 +13,16 @@ constexpr std::size_t kAhead = 2048;  // bytes of codes to prefetch
 template <int lane, std::size_t quarters, std::size_t batch>
 inline void add_tile(const std::uint8_t* tile, const int8x16_t (&a)[batch],
                      int32x4_t (&sum)[batch][quarters]) {
-  int8x16_t low[quarters];
-  int8x16_t high[quarters];
+#pragma GCC unroll 4
   for (std::size_t q = 0; q < quarters; ++q) {
-    const uint8x16_t bytes = vld1q_u8(tile + 16 * q);
-    low[q] = vreinterpretq_s8_u8(vandq_u8(bytes, vdupq_n_u8(15)));
-    high[q] = vreinterpretq_s8_u8(vshrq_n_u8(bytes, 4));
-  }
-  for (std::size_t q = 0; q < quarters; ++q) {
+    const uint8x16_t both = vld1q_u8(tile + 16 * q);
+    const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15)));
+    const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(both, 4));
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < batch; ++i) sum[i][q] = vdotq_laneq_s32(sum[i][q], low, a[i], lane);
+#pragma GCC unroll 4
     for (std::size_t i = 0; i < batch; ++i)
-      sum[i][q] = vdotq_laneq_s32(sum[i][q], low[q], a[i], lane);
-  }
-  for (std::size_t q = 0; q < quarters; ++q) {
-    for (std::size_t i = 0; i < batch; ++i)
-      sum[i][q] = vdotq_laneq_s32(sum[i][q], high[q], a[i], lane + 1);
+      sum[i][q] = vdotq_laneq_s32(sum[i][q], high, a[i], lane + 1);
   }
 }
 
@@ -40,25 +36,29 @@ inline int32x4_t widen_zeros(const std::uint8_t* zeros) {
 
 // `quarters` times 4 rows of a block, from row 4 * first on, for `batch` rows of activations.
 template <std::size_t group, bool zero_points, std::size_t quarters, std::size_t batch>
-void quarter_outputs(const LinearArgs& p, std::size_t block, std::size_t first, std::size_t b) {
+[[gnu::noinline]] void quarter_outputs(const LinearArgs& p, std::size_t block, std::size_t first) {
   const std::size_t groups = p.cols / group;
   const std::uint8_t* codes = p.codes + block * (p.cols / 8) * kTileBytes + first * 16;
   const std::size_t first_scale = block * groups * kTileRows + first * 4;
-  const std::int8_t* a = p.a.codes + b * p.a.stride;
-  const float* a_scales = p.a.scales + b * (p.a.stride / kActivationGroup);
-  const std::int32_t* a_sums = p.a.sums + b * (p.a.stride / kActivationSum);
+  const std::int8_t* a = p.a.codes;
+  const float* a_scales = p.a.scales;
+  const std::int32_t* a_sums = p.a.sums;
 
   float32x4_t total[batch][quarters];
+#pragma GCC unroll 4
   for (std::size_t i = 0; i < batch; ++i) {
+#pragma GCC unroll 4
     for (std::size_t q = 0; q < quarters; ++q) total[i][q] = vdupq_n_f32(0.0f);
   }
   for (std::size_t g = 0; g < groups; ++g) {
     int32x4_t sum[batch][quarters];
+#pragma GCC unroll 4
     for (std::size_t i = 0; i < batch; ++i) {
       std::int32_t a_sum = 0;
       for (std::size_t s = 0; s < group / kActivationSum; ++s) {
         a_sum += a_sums[i * (p.a.stride / kActivationSum) + g * (group / kActivationSum) + s];
       }
+#pragma GCC unroll 4
       for (std::size_t q = 0; q < quarters; ++q) {
         if constexpr (zero_points) {
           const int32x4_t zero = widen_zeros(p.zeros + first_scale + g * kTileRows + 4 * q);
@@ -68,18 +68,25 @@ void quarter_outputs(const LinearArgs& p, std::size_t block, std::size_t first, 
         }
       }
     }
-    for (std::size_t k = g * group; k < (g + 1) * group; k += 16) {
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < group; k += 16) {
+      keep_order(sum);
       int8x16_t inputs[batch];
       for (std::size_t i = 0; i < batch; ++i) inputs[i] = vld1q_s8(a + i * p.a.stride + k);
       const std::uint8_t* tile = codes + k / 8 * kTileBytes;
       __builtin_prefetch(tile + kAhead);
       __builtin_prefetch(tile + kAhead + kTileBytes);
       add_tile<0>(tile, inputs, sum);
+      keep_order(sum);
       add_tile<2>(tile + kTileBytes, inputs, sum);
     }
+    codes += group / 8 * kTileBytes;
+    a += group;
     const std::uint16_t* scales = p.scales + first_scale + g * kTileRows;
+#pragma GCC unroll 4
     for (std::size_t q = 0; q < quarters; ++q) {
       const float32x4_t scale = widen_f16(scales + 4 * q);
+#pragma GCC unroll 4
       for (std::size_t i = 0; i < batch; ++i) {
         const float a_scale =
             a_scales[i * (p.a.stride / kActivationGroup) + g * group / kActivationGroup];
@@ -87,11 +94,14 @@ void quarter_outputs(const LinearArgs& p, std::size_t block, std::size_t first, 
       }
     }
   }
-  for (std::size_t q = 0; q < quarters; ++q) {
-    const std::size_t row = block * kTileRows + (first + q) * 4;
-    if (row >= p.rows) return;
-    for (std::size_t i = 0; i < batch; ++i) {
-      store_outputs(p.y + (b + i) * p.y_stride + row, total[i][q], p.rows - row);
+  float* y = p.y + block * kTileRows + first * 4;
+  const std::size_t rows = p.rows - block * kTileRows;
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < batch; ++i) {
+#pragma GCC unroll 4
+    for (std::size_t q = 0; q < quarters; ++q) {
+      const std::size_t before = (first + q) * 4;
+      store_outputs(y + i * p.y_stride + 4 * q, total[i][q], rows > before ? rows - before : 0);
     }
   }
 }
@@ -102,18 +112,18 @@ void gemv(const LinearArgs& p, std::size_t block_begin, std::size_t block_end) {
   for (std::size_t block = block_begin; block < block_end; ++block) {
     switch (p.batch) {
       case 1:
-        quarter_outputs<group, zero_points, 4, 1>(p, block, 0, 0);
+        quarter_outputs<group, zero_points, 4, 1>(p, block, 0);
         break;
       case 2:
-        quarter_outputs<group, zero_points, 4, 2>(p, block, 0, 0);
+        quarter_outputs<group, zero_points, 4, 2>(p, block, 0);
         break;
       case 3:
-        quarter_outputs<group, zero_points, 2, 3>(p, block, 0, 0);
-        quarter_outputs<group, zero_points, 2, 3>(p, block, 2, 0);
+        quarter_outputs<group, zero_points, 2, 3>(p, block, 0);
+        quarter_outputs<group, zero_points, 2, 3>(p, block, 2);
         break;
       case 4:
-        quarter_outputs<group, zero_points, 2, 4>(p, block, 0, 0);
-        quarter_outputs<group, zero_points, 2, 4>(p, block, 2, 0);
+        quarter_outputs<group, zero_points, 2, 4>(p, block, 0);
+        quarter_outputs<group, zero_points, 2, 4>(p, block, 2);
         break;
       default:
         break;

@@ -20,54 +20,61 @@ inline void add_tile(const std::int8_t* tile, const int8x16_t (&a)[batch],
 
 // `quarters` times 4 rows of a block, from row 4 * first on, for `batch` rows of activations.
 template <std::size_t group, std::size_t quarters, std::size_t batch>
-void quarter_outputs(const LinearArgs& p, std::size_t block, std::size_t first, std::size_t b) {
+[[gnu::noinline]] void quarter_outputs(const LinearArgs& p, std::size_t block, std::size_t first) {
   const std::size_t groups = p.cols / group;
   const std::int8_t* codes = reinterpret_cast<const std::int8_t*>(p.codes) +
                              block * (p.cols / 4) * kTileBytes + first * 16;
   const std::uint16_t* scales = p.scales + block * groups * kTileRows + first * 4;
-  const std::int8_t* a = p.a.codes + b * p.a.stride;
-  const float* a_scales = p.a.scales + b * (p.a.stride / kActivationGroup);
+  const std::int8_t* a = p.a.codes;
+  const float* a_scales = p.a.scales;
 
   float32x4_t total[batch][quarters];
+#pragma GCC unroll 4
   for (std::size_t i = 0; i < batch; ++i) {
+#pragma GCC unroll 4
     for (std::size_t q = 0; q < quarters; ++q) total[i][q] = vdupq_n_f32(0.0f);
   }
   for (std::size_t g = 0; g < groups; ++g) {
-    // Two chains per row: sdot takes three cycles, and one row's four sums come round in two.
-    int32x4_t even[batch][quarters];
-    int32x4_t odd[batch][quarters];
+    int32x4_t sum[batch][quarters];
+    const std::int32_t (*origins)[4] = sum_origins();
+#pragma GCC unroll 4
     for (std::size_t i = 0; i < batch; ++i) {
-      for (std::size_t q = 0; q < quarters; ++q) {
-        even[i][q] = vdupq_n_s32(kSumOriginBits);
-        odd[i][q] = vdupq_n_s32(0);
-      }
+#pragma GCC unroll 4
+      for (std::size_t q = 0; q < quarters; ++q) sum[i][q] = vld1q_s32(origins[quarters * i + q]);
     }
-    for (std::size_t k = g * group; k < (g + 1) * group; k += 16) {
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < group; k += 16) {
+      keep_order(sum);
       int8x16_t inputs[batch];
       for (std::size_t i = 0; i < batch; ++i) inputs[i] = vld1q_s8(a + i * p.a.stride + k);
       const std::int8_t* tile = codes + k / 4 * kTileBytes;
       for (std::size_t t = 0; t < 4; ++t) __builtin_prefetch(tile + kAhead + t * kTileBytes);
-      constexpr bool two_chains = batch == 1;
-      add_tile<0>(tile, inputs, even);
-      add_tile<1>(tile + kTileBytes, inputs, two_chains ? odd : even);
-      add_tile<2>(tile + 2 * kTileBytes, inputs, even);
-      add_tile<3>(tile + 3 * kTileBytes, inputs, two_chains ? odd : even);
+      add_tile<0>(tile, inputs, sum);
+      add_tile<1>(tile + kTileBytes, inputs, sum);
+      add_tile<2>(tile + 2 * kTileBytes, inputs, sum);
+      add_tile<3>(tile + 3 * kTileBytes, inputs, sum);
     }
+    codes += group / 4 * kTileBytes;
+    a += group;
+#pragma GCC unroll 4
     for (std::size_t q = 0; q < quarters; ++q) {
       const float32x4_t scale = widen_f16(scales + g * kTileRows + 4 * q);
+#pragma GCC unroll 4
       for (std::size_t i = 0; i < batch; ++i) {
         const float a_scale =
             a_scales[i * (p.a.stride / kActivationGroup) + g * group / kActivationGroup];
-        total[i][q] =
-            add_group(total[i][q], vaddq_s32(even[i][q], odd[i][q]), vmulq_n_f32(scale, a_scale));
+        total[i][q] = add_group(total[i][q], sum[i][q], vmulq_n_f32(scale, a_scale));
       }
     }
   }
-  for (std::size_t q = 0; q < quarters; ++q) {
-    const std::size_t row = block * kTileRows + (first + q) * 4;
-    if (row >= p.rows) return;
-    for (std::size_t i = 0; i < batch; ++i) {
-      store_outputs(p.y + (b + i) * p.y_stride + row, total[i][q], p.rows - row);
+  float* y = p.y + block * kTileRows + first * 4;
+  const std::size_t rows = p.rows - block * kTileRows;
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < batch; ++i) {
+#pragma GCC unroll 4
+    for (std::size_t q = 0; q < quarters; ++q) {
+      const std::size_t before = (first + q) * 4;
+      store_outputs(y + i * p.y_stride + 4 * q, total[i][q], rows > before ? rows - before : 0);
     }
   }
 }
@@ -78,18 +85,18 @@ void gemv(const LinearArgs& p, std::size_t block_begin, std::size_t block_end) {
   for (std::size_t block = block_begin; block < block_end; ++block) {
     switch (p.batch) {
       case 1:
-        quarter_outputs<group, 4, 1>(p, block, 0, 0);
+        quarter_outputs<group, 4, 1>(p, block, 0);
         break;
       case 2:
-        quarter_outputs<group, 4, 2>(p, block, 0, 0);
+        quarter_outputs<group, 4, 2>(p, block, 0);
         break;
       case 3:
-        quarter_outputs<group, 2, 3>(p, block, 0, 0);
-        quarter_outputs<group, 2, 3>(p, block, 2, 0);
+        quarter_outputs<group, 2, 3>(p, block, 0);
+        quarter_outputs<group, 2, 3>(p, block, 2);
         break;
       case 4:
-        quarter_outputs<group, 2, 4>(p, block, 0, 0);
-        quarter_outputs<group, 2, 4>(p, block, 2, 0);
+        quarter_outputs<group, 2, 4>(p, block, 0);
+        quarter_outputs<group, 2, 4>(p, block, 2);
         break;
       default:
         break;

@@ -14,7 +14,8 @@ namespace pocketr1::neon_i8mm {
 namespace {
 
 using neon_dotprod::add_group;
-using neon_dotprod::kSumOriginBits;
+using neon_dotprod::keep_order;
+using neon_dotprod::sum_origins;
 using neon_dotprod::widen_f16;
 
 constexpr std::size_t kPanelInputs = 512;
@@ -88,11 +89,14 @@ inline void store_codes(WeightPanel& panel, std::size_t step, std::size_t q, int
 
 // Adds the groups of `inputs` inputs to 8 outputs of each row, at y[row].
 template <std::size_t group>
-void add_panel(const WeightPanel& panel, std::size_t half, std::size_t inputs,
-               const std::int8_t (*a)[2][16], const float (*a_scales)[2][4], float* const* y) {
+[[gnu::noinline]] void add_panel(const WeightPanel& panel, std::size_t half, std::size_t inputs,
+                                 const std::int8_t (*a)[2][16], const float (*a_scales)[2][4],
+                                 float* const* y) {
   const std::int8_t (*w)[4][16] = panel.codes[half];
   float32x4_t total[4][2];  // pairs of outputs, pairs of rows
+#pragma GCC unroll 4
   for (std::size_t q = 0; q < 2; ++q) {
+#pragma GCC unroll 4
     for (std::size_t j = 0; j < 2; ++j) {
       const float32x4_t y0 = vld1q_f32(y[2 * j] + 4 * q);
       const float32x4_t y1 = vld1q_f32(y[2 * j + 1] + 4 * q);
@@ -102,12 +106,18 @@ void add_panel(const WeightPanel& panel, std::size_t half, std::size_t inputs,
   }
   for (std::size_t first = 0; first < inputs; first += group) {
     int32x4_t sum[4][2];
+    const std::int32_t (*origins)[4] = sum_origins();
+#pragma GCC unroll 4
     for (std::size_t i = 0; i < 4; ++i) {
-      for (std::size_t j = 0; j < 2; ++j) sum[i][j] = vdupq_n_s32(kSumOriginBits);
+#pragma GCC unroll 4
+      for (std::size_t j = 0; j < 2; ++j) sum[i][j] = vld1q_s32(origins[2 * i + j]);
     }
+#pragma GCC unroll 16
     for (std::size_t k = 0; k < group; k += kStep) {
+      keep_order(sum);
       const int8x16_t a0 = vld1q_s8((*a)[0]);
       const int8x16_t a1 = vld1q_s8((*a)[1]);
+#pragma GCC unroll 4
       for (std::size_t i = 0; i < 4; ++i) {
         const int8x16_t codes = vld1q_s8((*w)[i]);
         sum[i][0] = vmmlaq_s32(sum[i][0], a0, codes);
@@ -119,13 +129,16 @@ void add_panel(const WeightPanel& panel, std::size_t half, std::size_t inputs,
     const float (*a_scale)[4] = a_scales[first / kActivationGroup];
     const float32x4_t a_scale0 = vld1q_f32(a_scale[0]);
     const float32x4_t a_scale1 = vld1q_f32(a_scale[1]);
+#pragma GCC unroll 4
     for (std::size_t i = 0; i < 4; ++i) {
       const float32x4_t scale = vld1q_f32(panel.scales[first / group][half][i]);
       total[i][0] = add_group(total[i][0], sum[i][0], vmulq_f32(scale, a_scale0));
       total[i][1] = add_group(total[i][1], sum[i][1], vmulq_f32(scale, a_scale1));
     }
   }
+#pragma GCC unroll 4
   for (std::size_t q = 0; q < 2; ++q) {
+#pragma GCC unroll 4
     for (std::size_t j = 0; j < 2; ++j) {
       vst1q_f32(y[2 * j] + 4 * q, pair_low(total[2 * q][j], total[2 * q + 1][j]));
       vst1q_f32(y[2 * j + 1] + 4 * q, pair_high(total[2 * q][j], total[2 * q + 1][j]));

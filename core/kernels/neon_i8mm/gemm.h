@@ -87,17 +87,17 @@ inline void store_codes(WeightPanel& panel, std::size_t step, std::size_t q, int
   vst1q_s8(to[1], vreinterpretq_s8_s32(vzip2q_s32(first, last)));
 }
 
-// Adds the groups of `inputs` inputs to 8 outputs of each row, at y[row].
-template <std::size_t group>
+// Adds the groups of `inputs` inputs to 8 outputs of each of `pairs` pairs of rows, at y[row].
+template <std::size_t group, std::size_t pairs>
 [[gnu::noinline]] void add_panel(const WeightPanel& panel, std::size_t half, std::size_t inputs,
                                  const std::int8_t (*a)[2][16], const float (*a_scales)[2][4],
                                  float* const* y) {
   const std::int8_t (*w)[4][16] = panel.codes[half];
-  float32x4_t total[4][2];  // pairs of outputs, pairs of rows
+  float32x4_t total[4][pairs];  // pairs of outputs, pairs of rows
 #pragma GCC unroll 4
   for (std::size_t q = 0; q < 2; ++q) {
 #pragma GCC unroll 4
-    for (std::size_t j = 0; j < 2; ++j) {
+    for (std::size_t j = 0; j < pairs; ++j) {
       const float32x4_t y0 = vld1q_f32(y[2 * j] + 4 * q);
       const float32x4_t y1 = vld1q_f32(y[2 * j + 1] + 4 * q);
       total[2 * q][j] = pair_low(y0, y1);
@@ -105,41 +105,41 @@ template <std::size_t group>
     }
   }
   for (std::size_t first = 0; first < inputs; first += group) {
-    int32x4_t sum[4][2];
+    int32x4_t sum[4][pairs];
     const std::int32_t (*origins)[4] = sum_origins();
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < 4; ++i) {
 #pragma GCC unroll 4
-      for (std::size_t j = 0; j < 2; ++j) sum[i][j] = vld1q_s32(origins[2 * i + j]);
+      for (std::size_t j = 0; j < pairs; ++j) sum[i][j] = vld1q_s32(origins[2 * i + j]);
     }
 #pragma GCC unroll 16
     for (std::size_t k = 0; k < group; k += kStep) {
       keep_order(sum);
-      const int8x16_t a0 = vld1q_s8((*a)[0]);
-      const int8x16_t a1 = vld1q_s8((*a)[1]);
+      int8x16_t rows[pairs];
+      for (std::size_t j = 0; j < pairs; ++j) rows[j] = vld1q_s8((*a)[j]);
 #pragma GCC unroll 4
       for (std::size_t i = 0; i < 4; ++i) {
         const int8x16_t codes = vld1q_s8((*w)[i]);
-        sum[i][0] = vmmlaq_s32(sum[i][0], a0, codes);
-        sum[i][1] = vmmlaq_s32(sum[i][1], a1, codes);
+#pragma GCC unroll 4
+        for (std::size_t j = 0; j < pairs; ++j) sum[i][j] = vmmlaq_s32(sum[i][j], rows[j], codes);
       }
       ++a;
       ++w;
     }
     const float (*a_scale)[4] = a_scales[first / kActivationGroup];
-    const float32x4_t a_scale0 = vld1q_f32(a_scale[0]);
-    const float32x4_t a_scale1 = vld1q_f32(a_scale[1]);
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < 4; ++i) {
       const float32x4_t scale = vld1q_f32(panel.scales[first / group][half][i]);
-      total[i][0] = add_group(total[i][0], sum[i][0], vmulq_f32(scale, a_scale0));
-      total[i][1] = add_group(total[i][1], sum[i][1], vmulq_f32(scale, a_scale1));
+#pragma GCC unroll 4
+      for (std::size_t j = 0; j < pairs; ++j) {
+        total[i][j] = add_group(total[i][j], sum[i][j], vmulq_f32(scale, vld1q_f32(a_scale[j])));
+      }
     }
   }
 #pragma GCC unroll 4
   for (std::size_t q = 0; q < 2; ++q) {
 #pragma GCC unroll 4
-    for (std::size_t j = 0; j < 2; ++j) {
+    for (std::size_t j = 0; j < pairs; ++j) {
       vst1q_f32(y[2 * j] + 4 * q, pair_low(total[2 * q][j], total[2 * q + 1][j]));
       vst1q_f32(y[2 * j + 1] + 4 * q, pair_high(total[2 * q][j], total[2 * q + 1][j]));
     }
@@ -182,8 +182,9 @@ void gemm(const LinearArgs& p, std::size_t block_begin, std::size_t block_end) {
             for (std::size_t j = 0; j < kFour; ++j) {
               outputs[j] = i + j < batch ? y + (i + j) * y_stride + half * 8 : unread;
             }
-            add_panel<group>(weights, half, inputs, activations.codes[i / kFour],
-                             activations.scales[i / kFour], outputs);
+            const auto add = batch - i > 2 ? add_panel<group, 2> : add_panel<group, 1>;
+            add(weights, half, inputs, activations.codes[i / kFour], activations.scales[i / kFour],
+                outputs);
           }
         }
         if (whole || first + inputs < p.cols) continue;

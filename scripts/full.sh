@@ -15,4 +15,5 @@ stage 'core on an emulated Haswell (AVX2)' emulated_core Haswell ''
 stage 'core on an emulated Nehalem (scalar)' emulated_core Nehalem every_machine_gives_these_bits
 stage 'Python on an emulated Haswell' emulated_python Haswell
 stage 'core on emulated arm64' arm64_core
+stage 'no instruction set leaks on arm64' .venv/bin/python scripts/check_isa_leak.py build/arm64
 stage 'fuzzing, 20 s each' fuzz 20

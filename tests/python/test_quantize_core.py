@@ -204,7 +204,9 @@ def test_an_instruction_set_that_cannot_be_had_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     weights = np.ones((16, 32), np.float32)
-    for isa in {"avx2", "avx512_vnni", "neon", "AVX2"} - set(_core.isas()):
+    for isa in {"avx2", "avx512_vnni", "neon_dotprod", "neon_i8mm", "neon", "AVX2"} - set(
+        _core.isas()
+    ):
         monkeypatch.setenv("POCKETR1_ISA", isa)
         with pytest.raises(PocketR1Error) as caught:
             _core.quantize_rows(weights, "f32", "w8g32")

@@ -147,7 +147,7 @@ POCKETR1_API pocketr1_status pocketr1_sample(pocketr1_session* session, const fl
                                              const pocketr1_sampling* sampling, uint64_t position,
                                              int32_t* token, pocketr1_error* error);
 
-/* "scalar", "avx2", "avx512_vnni": the kernels this session runs. */
+/* "scalar", "avx2", "avx512_vnni", "neon_dotprod", "neon_i8mm": the kernels this session runs. */
 POCKETR1_API const char* pocketr1_session_isa(const pocketr1_session* session);
 POCKETR1_API const char* pocketr1_version(void);
 

@@ -12,8 +12,6 @@ __all__ = ["Kernels", "choose_kernels"]
 #: What multiplies small integers faster, and is no part of a kernel folder yet: the kernel's name
 #: for it -> ours.
 _UNUSED = {
-    "asimddp": "neon dot product",
-    "i8mm": "neon i8mm",
     "sve": "sve",
     "sve2": "sve2",
     "sme": "sme",

@@ -32,9 +32,9 @@ TEXTS: dict[str, Text] = {
         "The instruction set asked for by {where} cannot be used: {reason}.",
         "{where} 指定的指令集无法使用：{reason}。",
         "Unset POCKETR1_ISA to let the best one be chosen, or name one this processor has: "
-        "scalar, avx2 or avx512_vnni.",
+        "scalar, avx2, avx512_vnni, neon_dotprod or neon_i8mm.",
         "取消设置 POCKETR1_ISA 以自动选择最合适的指令集，"
-        "或指定本机处理器支持的一种：scalar、avx2 或 avx512_vnni。",
+        "或指定本机处理器支持的一种：scalar、avx2、avx512_vnni、neon_dotprod 或 neon_i8mm。",
     ),
     "compress-option": Text(
         "The option {option} cannot be {value!r}.",

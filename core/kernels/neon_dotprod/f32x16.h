@@ -41,6 +41,10 @@ inline F32x16 load_bf16(const std::uint16_t* p) {
 inline F32x16 load_f16(const std::uint16_t* p) {
   return each([=](int i) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))); });
 }
+inline F32x16 broadcast_f16(const std::uint16_t* p) {
+  const float32x4_t wide = vcvt_f32_f16(vreinterpret_f16_u16(vld1_dup_u16(p)));
+  return {{wide, wide, wide, wide}};
+}
 inline F32x16 load_i8(const std::int8_t* p) {
   const int8x16_t codes = vld1q_s8(p);
   const int16x8_t low = vmovl_s8(vget_low_s8(codes));
@@ -107,11 +111,22 @@ inline F32x16 pow2(F32x16 n) {
     return vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23));
   });
 }
+inline float32x4_t reduce_to4(F32x16 x) {
+  return vaddq_f32(vaddq_f32(x.part[0], x.part[2]), vaddq_f32(x.part[1], x.part[3]));
+}
 inline float reduce_add(F32x16 x) {
-  const float32x4_t four =
-      vaddq_f32(vaddq_f32(x.part[0], x.part[2]), vaddq_f32(x.part[1], x.part[3]));
+  const float32x4_t four = reduce_to4(x);
   const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
   return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+inline void reduce_add4(F32x16 a, F32x16 b, F32x16 c, F32x16 d, float* out) {
+  const auto two = [](float32x4_t x, float32x4_t y) {
+    return vaddq_f32(vcombine_f32(vget_low_f32(x), vget_low_f32(y)),
+                     vcombine_f32(vget_high_f32(x), vget_high_f32(y)));
+  };
+  const float32x4_t ab = two(reduce_to4(a), reduce_to4(b));
+  const float32x4_t cd = two(reduce_to4(c), reduce_to4(d));
+  vst1q_f32(out, vpaddq_f32(ab, cd));
 }
 inline float reduce_max(F32x16 x) {
   const float32x4_t four = max4(max4(x.part[0], x.part[2]), max4(x.part[1], x.part[3]));

@@ -6,6 +6,8 @@ namespace pocketr1::neon_dotprod {
 namespace {
 constexpr std::size_t kRowsAtOnce = 2;
 constexpr std::size_t kBatchAtOnce = 2;
+constexpr std::size_t kHeadsTogether = 2;
+constexpr std::size_t kTokensTogether = 2;
 }  // namespace
 
 #include "kernels/generic/float_kernels.inl"

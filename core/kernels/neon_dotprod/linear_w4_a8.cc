@@ -155,6 +155,7 @@ struct Weights4 {
         }
       }
       for (std::size_t k = 0; k < group; k += 8) {
+        __builtin_prefetch(tile + kAhead);
         for (std::size_t q = 0; q < 4; ++q) {
           const uint8x16_t both = vld1q_u8(tile + 16 * q);
           const uint8x16_t low = vsubq_u8(vandq_u8(both, vdupq_n_u8(15)), zero[q]);

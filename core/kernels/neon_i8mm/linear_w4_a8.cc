@@ -11,6 +11,7 @@ template <std::size_t group, bool zero_points>
 void fill_codes(const LinearArgs& p, std::size_t block, std::size_t first, std::size_t inputs,
                 WeightPanel& panel) {
   const std::uint8_t* tile = p.codes + (block * (p.cols / 8) + first / 8) * kTileBytes;
+  const std::size_t next_block = p.cols / 8 * kTileBytes;  // unpacked next
   const std::size_t first_group = block * (p.cols / group) + first / group;
   for (std::size_t k = 0; k < inputs; k += group) {
     uint8x16_t zero[4];  // of 4 rows, each four times
@@ -25,6 +26,7 @@ void fill_codes(const LinearArgs& p, std::size_t block, std::size_t first, std::
       }
     }
     for (std::size_t step = k / kStep; step < (k + group) / kStep; ++step) {
+      __builtin_prefetch(tile + next_block);
       for (std::size_t q = 0; q < 4; ++q) {
         const uint8x16_t both = vld1q_u8(tile + 16 * q);
         const uint8x16_t low = vsubq_u8(vandq_u8(both, vdupq_n_u8(15)), zero[q]);

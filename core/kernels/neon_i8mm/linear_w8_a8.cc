@@ -11,7 +11,10 @@ void fill_codes(const LinearArgs& p, std::size_t block, std::size_t first, std::
                 WeightPanel& panel) {
   const std::int8_t* tile = reinterpret_cast<const std::int8_t*>(p.codes) +
                             (block * (p.cols / 4) + first / 4) * kTileBytes;
+  const std::size_t next_block = p.cols / 4 * kTileBytes;  // unpacked next
   for (std::size_t step = 0; step < inputs / kStep; ++step) {
+    __builtin_prefetch(tile + next_block);
+    __builtin_prefetch(tile + next_block + kTileBytes);
     for (std::size_t q = 0; q < 4; ++q) {
       store_codes(panel, step, q, vld1q_s8(tile + 16 * q), vld1q_s8(tile + 16 * q + kTileBytes));
     }

@@ -11,9 +11,8 @@ import doctor_devices as devices
 import pytest
 
 import pocketr1
-from pocketr1.engine import loading
 from pocketr1.errors import UsageError
-from pocketr1.machine import Root, cpu_list, fast_cpus, find_cpu
+from pocketr1.machine import Root, affinity, cpu_list, fast_cpus, find_cpu
 
 needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
 
@@ -71,7 +70,7 @@ def test_without_a_number_the_fast_cores_count(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     phone = find_cpu(devices.PHONE.write(tmp_path))
-    monkeypatch.setattr(loading, "find_cpu", lambda _: phone)
+    monkeypatch.setattr(affinity, "find_cpu", lambda _: phone)
     with pocketr1.load(tiny_bundle) as engine:
         assert engine.threads == phone.fast == 5
 

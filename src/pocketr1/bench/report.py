@@ -18,7 +18,7 @@ __all__ = ["BenchOptions", "BenchReport", "Spread"]
 class BenchOptions:
     """prompt_tokens: prefilled at once; gen_tokens: decoded behind them; repeat: times both.
 
-    threads: ``None`` takes every CPU this process may use. kv_format, isa: as for
+    threads: ``None`` takes as many as there are fast cores. kv_format, isa: as for
     :func:`pocketr1.load`. Raises UsageError (``bench-value``) for a count below 1.
     """
 

@@ -12,7 +12,7 @@ from pocketr1 import messages
 from pocketr1.cli import layout
 from pocketr1.cli.answer import Printer, reply_document, summarize
 from pocketr1.cli.interrupt import cancel_on_interrupt
-from pocketr1.cli.options import MaxContext, Model, Threads
+from pocketr1.cli.options import Cpus, MaxContext, Model, Threads
 from pocketr1.cli.output import is_terminal, print_error, say
 from pocketr1.cli.sampling import (
     MaxAnswerTokens,
@@ -49,6 +49,7 @@ def chat(
     repetition_penalty: RepetitionPenalty = None,
     seed: Seed = None,
     threads: Threads = None,
+    cpus: Cpus = None,
     max_context: MaxContext = None,
     system: System = None,
     speculate: Speculate = "off",
@@ -65,7 +66,7 @@ def chat(
     from pocketr1.engine import load
 
     with (
-        load(model, threads=threads, max_context=max_context) as engine,
+        load(model, threads=threads, cpus=cpus, max_context=max_context) as engine,
         open_speculation(speculate, engine) as speculation,
     ):
         if model == "tiny":

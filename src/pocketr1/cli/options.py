@@ -8,13 +8,22 @@ import typer
 
 from pocketr1.cli.numbers import whole
 
-__all__ = ["Json", "MaxContext", "Model", "Threads"]
+__all__ = ["Cpus", "Json", "MaxContext", "Model", "Threads"]
+
+
+def _threads(value: str) -> int | None:
+    return None if value == "auto" else whole("--threads")(value)
+
 
 Model: TypeAlias = Annotated[str, typer.Argument(metavar="MODEL", help="cli-argument-model")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="cli-option-json")]
 Threads: TypeAlias = Annotated[
     int | None,
-    typer.Option("--threads", metavar="N", parser=whole("--threads"), help="cli-option-threads"),
+    typer.Option("--threads", metavar="N|auto", parser=_threads, help="cli-option-threads"),
+]
+Cpus: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--cpus", metavar="LIST|fast", help="cli-option-cpus"),
 ]
 MaxContext: TypeAlias = Annotated[
     int | None,

@@ -10,7 +10,7 @@ import typer
 
 from pocketr1.cli.answer import Printer, Question, answer, summarize
 from pocketr1.cli.interrupt import cancel_on_interrupt
-from pocketr1.cli.options import Json, MaxContext, Model, Threads
+from pocketr1.cli.options import Cpus, Json, MaxContext, Model, Threads
 from pocketr1.cli.output import print_json
 from pocketr1.cli.sampling import (
     MaxAnswerTokens,
@@ -44,6 +44,7 @@ def run(
     repetition_penalty: RepetitionPenalty = None,
     seed: Seed = None,
     threads: Threads = None,
+    cpus: Cpus = None,
     max_context: MaxContext = None,
     system: System = None,
     stop: Stop = None,
@@ -74,7 +75,7 @@ def run(
     from pocketr1.engine import load
 
     began = perf_counter()
-    with load(model, threads=threads, max_context=max_context) as engine:
+    with load(model, threads=threads, cpus=cpus, max_context=max_context) as engine:
         load_s = perf_counter() - began
         printer = None if json else Printer()
         with open_speculation(speculate, engine) as speculation, cancel_on_interrupt(engine):

@@ -19,7 +19,7 @@ class Defaults:
     symmetric: bool = True  # False: integer zero points, 4 bits only
     embedding_bits: int | None = None  # None: as ``bits``
     head_bits: int | None = None  # None: as ``bits``; a tied head is the embedding
-    threads: int | None = None  # None: every CPU this process may use
+    threads: int | None = None  # None: as many as there are fast cores
     discard_source: bool = False
     overwrite: bool = False
 

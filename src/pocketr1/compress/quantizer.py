@@ -40,7 +40,7 @@ from pocketr1.compress.source import (
 )
 from pocketr1.compress.tokenizer import tokenizer_record
 from pocketr1.errors import CompressionError, UsageError
-from pocketr1.machine import peak_rss_bytes, usable_cpus
+from pocketr1.machine import default_threads, peak_rss_bytes
 
 __all__ = ["CompressionReport", "Progress", "Quantizer"]
 
@@ -113,7 +113,7 @@ class Quantizer:
             symmetric: False stores a zero point per group (4 bits only).
             embedding_bits: of the embedding, where it differs from ``bits``.
             head_bits: of the output head, where it differs and is not tied to the embedding.
-            threads: None takes every CPU this process may use.
+            threads: None takes as many as there are fast cores, of those this process may use.
             calibration_data: not supported yet.
             calibration_samples: not supported yet.
             discard_source: delete each weight file once all that is made of it is on disk.
@@ -140,7 +140,7 @@ class Quantizer:
         self.config_path = None if config_path is None else Path(config_path)
         self.output_path = Path(output_path)
         self.recipe = Recipe(bits, group_size, symmetric, embedding_bits, head_bits)
-        self.threads = threads or min(usable_cpus(), _MAX_THREADS)
+        self.threads = threads or min(default_threads(), _MAX_THREADS)
         self.discard_source = discard_source
         self.overwrite = overwrite
         self._progress = progress

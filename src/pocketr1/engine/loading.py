@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pocketr1.engine.engine import Engine
 from pocketr1.errors import EngineError, UsageError
-from pocketr1.machine import Root, find_cpu, pin, usable_cpus
+from pocketr1.machine import cpu_list, default_threads, pin, usable_cpus
 
 if TYPE_CHECKING:
     from pocketr1 import _core
@@ -68,7 +68,7 @@ def load(
     path: str | os.PathLike[str],
     *,
     threads: int | None = None,
-    cpus: Iterable[int] | None = None,
+    cpus: Iterable[int] | str | None = None,
     max_context: int | None = None,
     kv_format: str = "f16",
     mmap: bool = True,
@@ -80,7 +80,8 @@ def load(
     path: a bundle, a checkpoint directory (run uncompressed, as the reference), or ``"tiny"``.
     threads: ``None`` takes as many as there are fast cores, of those this process may use; work is
         dealt out in small pieces, so that slower ones would help little and heat much.
-    cpus: the calling thread and the engine's own run on these CPUs alone from now on (Linux).
+    cpus: the calling thread and the engine's own run on these CPUs alone from now on (Linux); also
+        as text, ``0-3,6`` or ``fast``.
     max_context: most tokens a sequence may hold; ``None`` is the model's own limit, at most
         DEFAULT_MAX_CONTEXT. K/V pages are allocated as they fill.
     kv_format: ``f16``, ``f32`` (the reference) or ``int8`` (groups of 32 along the head).
@@ -94,7 +95,7 @@ def load(
     """
     _check_options(threads, max_context, kv_format, device)
     if cpus is not None:
-        cpus = pin(cpus)
+        cpus = pin(cpu_list(cpus) if isinstance(cpus, str) else cpus)
     source = locate(path)
     from pocketr1 import _core
 
@@ -106,7 +107,7 @@ def load(
         raise UsageError("max-context-value", value=max_context, limit=limit)
     session = _core.Session(
         model,
-        threads=threads or min(_default_threads(cpus), _MAX_THREADS),
+        threads=threads or min(_threads_for(cpus), _MAX_THREADS),
         max_context=max_context,
         kv_format=kv_format,
         isa=isa or "",
@@ -125,10 +126,8 @@ def _check_options(threads: object, max_context: object, kv_format: object, devi
         raise UsageError("device-value", value=device)
 
 
-def _default_threads(cpus: Collection[int] | None) -> int:
-    if cpus is not None:
-        return min(len(cpus), usable_cpus())
-    return find_cpu(Root()).fast or usable_cpus()
+def _threads_for(cpus: Collection[int] | None) -> int:
+    return default_threads() if cpus is None else min(len(cpus), usable_cpus())
 
 
 def _in_range(value: Any, low: int, high: int) -> bool:

@@ -6,7 +6,7 @@ absent, unreadable or nonsense is ``None``.
 
 from __future__ import annotations
 
-from pocketr1.machine.affinity import cpu_list, fast_cpus, pin
+from pocketr1.machine.affinity import cpu_list, default_threads, fast_cpus, pin
 from pocketr1.machine.cpu import Cluster, Cpu, find_cpu
 from pocketr1.machine.memory import Memory, find_memory
 from pocketr1.machine.process import peak_rss_bytes, usable_cpus
@@ -20,6 +20,7 @@ __all__ = [
     "Root",
     "StorageSpeed",
     "cpu_list",
+    "default_threads",
     "fast_cpus",
     "find_cpu",
     "find_memory",

@@ -10,7 +10,7 @@ from pocketr1.machine.cpu import find_cpu
 from pocketr1.machine.process import usable_cpus
 from pocketr1.machine.root import Root, listed
 
-__all__ = ["cpu_list", "fast_cpus", "pin"]
+__all__ = ["cpu_list", "default_threads", "fast_cpus", "pin"]
 
 
 def cpu_list(text: str) -> tuple[int, ...]:
@@ -29,6 +29,11 @@ def fast_cpus(root: Root | None = None) -> tuple[int, ...]:
     cpu = find_cpu(root or Root())
     allowed = cpu.allowed or tuple(sorted(c for cluster in cpu.clusters for c in cluster.cpus))
     return tuple(c for c in allowed if c in cpu.fast_cpus) or allowed or tuple(range(usable_cpus()))
+
+
+def default_threads() -> int:
+    """Return how many threads to compute with: as many as there are fast cores to use."""
+    return find_cpu(Root()).fast or usable_cpus()
 
 
 def pin(cpus: Iterable[int]) -> tuple[int, ...]:

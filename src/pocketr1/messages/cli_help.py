@@ -38,9 +38,13 @@ TEXTS: dict[str, Text] = {
         "模型包、检查点目录（含 config.json 和 safetensors），或随附的小模型 `tiny`。",
     ),
     "cli-option-threads": Text(
-        "Threads to compute with; the number of fast cores is best. Without it, every CPU this "
-        "process may use.",
-        "计算所用的线程数，以高性能核心的数量为佳；省略时使用本进程可用的全部 CPU。",
+        "Threads to compute with. auto, and without it: as many as there are fast cores of those "
+        "this process may use.",
+        "计算所用的线程数。auto 或省略时，等于本进程可用的高性能核心数。",
+    ),
+    "cli-option-cpus": Text(
+        "Run on these CPUs alone: a list such as 0-3,6, or fast for the fast cores.",
+        "只在这些 CPU 上运行：例如 0-3,6 这样的列表，或 fast（高性能核心）。",
     ),
     "cli-option-max-context": Text(
         "Most tokens of prompt and answer together; the memory for them is taken as they come. "

@@ -82,9 +82,9 @@ run_core_tests() {
   for test in "$dir"/*_test; do
     printf '%s: ' "${test##*/}"
     if [[ $test == */session_test ]]; then
-      timeout 180 "$@" "$test" "$session" | tail -n 20
+      timeout 400 "$@" "$test" "$session" | tail -n 20
     else
-      timeout 180 "$@" "$test" | tail -n 20
+      timeout 400 "$@" "$test" | tail -n 20
     fi
   done
 }

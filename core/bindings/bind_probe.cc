@@ -2,12 +2,14 @@
 #include <nanobind/stl/tuple.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <tuple>
 
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "ops/memory_probe.h"
+#include "ops/peak_probe.h"
 
 namespace nb = nanobind;
 
@@ -41,6 +43,21 @@ void bind_probe(nb::module_& module) {
           "Read the buffer once: (bytes, seconds).")
       .def("multiply", multiply, "format"_a, Released(),
            "Multiply one row of activations by matrices of that format: (bytes, seconds).");
+  nb::class_<PeakProbe>(module, "PeakProbe", "The most int8 products all threads give.")
+      .def(
+          "__init__",
+          [](PeakProbe* self, unsigned threads, const std::string& isa) {
+            const nb::gil_scoped_release released;
+            new (self) PeakProbe(threads, isa.c_str());
+          },
+          nb::kw_only(), "threads"_a, "isa"_a = "")
+      .def(
+          "multiply",
+          [](PeakProbe& self) {
+            const PeakPass pass = self.multiply();
+            return std::tuple<std::uint64_t, double>{pass.products, pass.seconds};
+          },
+          Released(), "Multiply from registers: (multiply-accumulates, seconds); none: (0, 0).");
 }
 
 }  // namespace pocketr1

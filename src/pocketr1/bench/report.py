@@ -11,7 +11,7 @@ from typing import Any
 from pocketr1.bench.machine import Machine
 from pocketr1.errors import UsageError
 
-__all__ = ["BenchOptions", "BenchReport", "Spread"]
+__all__ = ["BenchOptions", "BenchReport", "Spread", "rounded"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class BenchReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, figures rounded to five digits."""
-        tree: dict[str, Any] = _rounded(asdict(self))
+        tree: dict[str, Any] = rounded(asdict(self))
         return tree
 
     @classmethod
@@ -93,9 +93,12 @@ class BenchReport:
         return cls(**{**tree, **spreads, "machine": Machine(**tree["machine"])})
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Return plain data with every float rounded to five digits."""
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
     if isinstance(value, float) and value and math.isfinite(value):
         return round(value, 4 - math.floor(math.log10(abs(value))))
     return value

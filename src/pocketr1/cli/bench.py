@@ -1,14 +1,17 @@
-"""``pocketr1 bench``: speed and memory."""
+"""``pocketr1 bench``: speed and memory, alone, beside other engines, over time, on questions."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pocketr1.cli.numbers import whole
 from pocketr1.cli.options import Json, Model, Threads
-from pocketr1.cli.output import print_json, say, show_table
+from pocketr1.cli.output import print_json, say
+from pocketr1.cli.progress import progress_bar
+from pocketr1.errors import UsageError
 
 __all__ = ["bench"]
 
@@ -40,36 +43,149 @@ def bench(
             metavar="N", parser=whole("--repeat"), show_default="3", help="cli-option-repeat"
         ),
     ] = 3,
+    kv_format: Annotated[
+        str, typer.Option(metavar="TYPE", show_default="f16", help="cli-option-kv-format")
+    ] = "f16",
+    against: Annotated[str | None, typer.Option(metavar="NAMES", help="cli-option-against")] = None,
+    peer_models: Annotated[
+        str | None, typer.Option(metavar="DIR", help="cli-option-peer-models")
+    ] = None,
+    peer_python: Annotated[
+        str | None, typer.Option(metavar="PATH", help="cli-option-peer-python")
+    ] = None,
+    long_tokens: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            parser=whole("--long-tokens"),
+            show_default="4096",
+            help="cli-option-long-tokens",
+        ),
+    ] = 4096,
+    together: Annotated[
+        int,
+        typer.Option(
+            metavar="N", parser=whole("--together"), show_default="8", help="cli-option-together"
+        ),
+    ] = 8,
+    roofline: Annotated[bool, typer.Option("--roofline", help="cli-option-roofline")] = False,
+    sustain: Annotated[str | None, typer.Option(metavar="TIME", help="cli-option-sustain")] = None,
+    plot: Annotated[str | None, typer.Option(metavar="FILE", help="cli-option-plot")] = None,
+    scenarios: Annotated[bool, typer.Option("--scenarios", help="cli-option-scenarios")] = False,
+    steps: Annotated[str | None, typer.Option(metavar="DIRS", help="cli-option-steps")] = None,
+    task: Annotated[str | None, typer.Option(metavar="FILE", help="cli-option-task")] = None,
+    text: Annotated[str | None, typer.Option(metavar="FILE", help="cli-option-text")] = None,
     json: Json = False,
 ) -> None:
     """Measure, then print a table or the report."""
-    from pocketr1.bench import BenchOptions, BenchReport, Spread, run_bench
+    modes = {
+        "--against": against is not None,
+        "--roofline": roofline,
+        "--sustain": sustain is not None,
+        "--scenarios": scenarios,
+    }
+    _check_modes([name for name, on in modes.items() if on])
+    for option, value, needs in (
+        ("--peer-models", peer_models, "--against"),
+        ("--peer-python", peer_python, "--against"),
+        ("--plot", plot, "--sustain"),
+        ("--steps", steps, "--scenarios"),
+        ("--task", task, "--steps"),
+        ("--text", text, "--steps"),
+    ):
+        if value is not None and not (steps is not None if needs == "--steps" else modes[needs]):
+            raise UsageError("bench-needs", option=option, needs=needs)
+    if sustain is not None:
+        _sustain(model, sustain, threads, plot, json)
+    elif scenarios:
+        _scenarios(model, gen_tokens, threads, (_names(steps), task, text), json)
+    elif against is not None or roofline:
+        from pocketr1.bench import CompareOptions, compare_engines
+        from pocketr1.cli.bench_tables import show_comparison
 
-    options = BenchOptions(
-        prompt_tokens=prompt_tokens, gen_tokens=gen_tokens, threads=threads, repeat=repeat
-    )
-    say("cli-bench-started", model=model)
-    report: BenchReport = run_bench(model, options)
+        options = CompareOptions(
+            prompt_tokens=prompt_tokens,
+            gen_tokens=gen_tokens,
+            long_tokens=long_tokens,
+            together=together,
+            threads=threads,
+            repeat=repeat,
+            kv_format=kv_format,
+            against=_names(against),
+            peer_models=peer_models,
+            peer_python=peer_python,
+            roofline=roofline,
+        )
+        say("cli-bench-turns")
+        comparison = compare_engines(model, options, lambda job: say("cli-bench-job", job=job))
+        for missing in comparison.missing:
+            say(missing.code, **missing.params)
+        if json:
+            print_json(comparison.to_dict())
+        else:
+            show_comparison(comparison)
+    else:
+        from pocketr1.bench import BenchOptions, run_bench
+        from pocketr1.cli.bench_tables import show_bench
+
+        plain = BenchOptions(prompt_tokens, gen_tokens, threads, repeat, kv_format)
+        say("cli-bench-started", model=model)
+        report = run_bench(model, plain)
+        if json:
+            print_json(report.to_dict())
+        else:
+            show_bench(report)
+
+
+def _check_modes(on: list[str]) -> None:
+    """Refuse two measurements at once; --against and --roofline are one."""
+    kinds = {"--against": "compare", "--roofline": "compare"}
+    for name in on[1:]:
+        if kinds.get(name, name) != kinds.get(on[0], on[0]):
+            raise UsageError("bench-modes", one=on[0], other=name)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def _sustain(model: str, time: str, threads: int | None, plot: str | None, json: bool) -> None:
+    from pocketr1.bench import duration, run_sustain
+    from pocketr1.cli.bench_tables import show_sustain
+
+    seconds = duration(time)
+    say("cli-bench-sustain-started", model=model, seconds=seconds)
+    with progress_bar() as bar:
+        report = run_sustain(
+            model,
+            seconds,
+            threads=threads,
+            progress=lambda done, whole: bar("cli-progress-sustain", int(done), int(whole)),
+        )
+    if plot is not None:
+        Path(plot).write_text(report.plot(), encoding="utf-8")
+        say("cli-bench-plot", path=plot)
     if json:
         print_json(report.to_dict())
-        return
+    else:
+        show_sustain(report)
 
-    def spread(value: Spread) -> str:
-        return f"{value.median:.2f} tok/s  ({value.min:.2f} – {value.max:.2f})"
 
-    machine = report.machine
-    show_table(
-        {
-            "cli-bench-model": report.model,
-            "cli-bench-machine": f"{machine.cpu}, {machine.cpus} CPU, {machine.memory_mb} MB",
-            "cli-bench-system": machine.system,
-            "cli-bench-versions": ", ".join(f"{n} {v}" for n, v in machine.versions.items()),
-            "cli-bench-kernels": f"{report.isa}, {report.threads}, {report.kv_format}",
-            "cli-bench-prefill": f"{report.prompt_tokens}: {spread(report.prefill_tok_s)}",
-            "cli-bench-decode": f"{report.gen_tokens}: {spread(report.decode_tok_s)}",
-            "cli-bench-load": f"{report.load_s:.3f} s, {report.first_logits_s:.3f} s",
-            "cli-bench-ttft": f"{report.ttft_s:.3f} s",
-            "cli-bench-weights": f"{report.weights_mb:.1f} MB, {report.bits_per_weight:.3f} bit",
-            "cli-bench-memory": f"{report.peak_rss_mb:.1f} MB",
-        }
-    )
+def _scenarios(
+    model: str,
+    tokens: int,
+    threads: int | None,
+    second: tuple[tuple[str, ...], str | None, str | None],
+    json: bool,
+) -> None:
+    from pocketr1.bench import ScenarioOptions, run_scenarios
+    from pocketr1.cli.bench_tables import show_scenarios
+
+    steps, task, text = second
+    options = ScenarioOptions(tokens, threads, steps, task, text)
+    say("cli-bench-turns")
+    report = run_scenarios(model, options, lambda job: say("cli-bench-job", job=job))
+    if json:
+        print_json(report.to_dict())
+    else:
+        show_scenarios(report)

@@ -35,6 +35,23 @@ reached; `context` the context is full; `cancelled` Ctrl-C (exit code 1).
 to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`, `isa`, `threads`,
 `kv_format`, `prompt_tokens`, `gen_tokens`, `repeat`, `machine`, `model`.
 
+`bench` with `--against` or `--roofline`: `kind` (`comparison`), `machine`, `threads`, `options`,
+`engines`, `missing` (peers left out: `engine`, `code`, `params`) and `roofline`. An engine has
+`engine`, `model`, `versions`, `settings`, `weights_mb`, `bits_per_weight`, `figures` (each `median`,
+`min`, `max` and `values`, one a round: `load_cold_s` and `load_warm_s` to the first logits,
+`ttft_s`, `prefill_tok_s`, `prefill_long_tok_s`, `decode_tok_s`, `decode_long_tok_s`,
+`together_tok_s`, `peak_rss_mb`, `peak_rss_long_mb`) and `gain`, how many times better ours was.
+`roofline`: `read_bytes_s`, `products_s`, `demand` of a token (`bytes`, `products`, `kv_bytes`),
+`decode_bound_tok_s`, `prefill_bound_tok_s`, `rounds`.
+
+`bench --sustain`: `kind` (`sustain`), `tok_s`, `kept` (speed of the last tenth over the first),
+`samples` (`seconds`, `tok_s`, `celsius`, `mhz`), `tokens`, `seconds`, `isa`, `threads`, `machine`.
+
+`bench --scenarios`: `kind` (`scenarios`), `scenarios` (`name`, `first_load_s`, `cold`, `ttft_s`,
+`tok_s`, `memory_gb`, `claim`), `steps` (`model`, `format`, `bits_per_weight`, `weights_mb`,
+`peak_rss_mb`, `prefill_tok_s`, `decode_tok_s`, `perplexity`, `kld_mean`, `top1_agreement`,
+`accuracy`, `accuracy_interval`, `problems`), `machine`.
+
 `inspect`: `kind` (`bundle` or `checkpoint`), `path`, `model` as in bundle.json, `file_bytes`,
 `weight_bytes`, `parameters`, `decoder_parameters`, `bits_per_weight`, `decoder_bits_per_weight`,
 `kv_bytes_per_token`, `created_by`, `plan`, `source`, `verified`; with `--tensors` also `tensors`.

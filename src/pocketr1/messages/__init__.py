@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from pocketr1.messages import (
+    bench,
     bundle,
     chat,
     checkpoint,
@@ -36,6 +37,7 @@ CATALOG: dict[str, Text] = {
     **measure.TEXTS,
     **hub.TEXTS,
     **doctor.TEXTS,
+    **bench.TEXTS,
     **cli.TEXTS,
     **cli_help.TEXTS,
 }

@@ -238,15 +238,73 @@ TEXTS: dict[str, Text] = {
         "then one token at a time behind it (decode). No prefix is reused and end-of-text is "
         "ignored. Peak memory is the process's largest resident set: interpreter, libraries, K/V "
         "pages, activations and the mapped weights it touched.\n\n"
-        "  pocketr1 bench r1-int4 --prompt-tokens 512 --gen-tokens 64 --threads 2",
+        "--against measures other engines on their own models beside it, in turns; --sustain "
+        "measures for minutes, --scenarios on real questions.\n\n"
+        "  pocketr1 bench r1-int4 --prompt-tokens 512 --gen-tokens 64 --threads 2\n"
+        "  pocketr1 bench r1-int4 --against llama.cpp,openvino --roofline\n"
+        "  pocketr1 bench r1-int4 --sustain 10m --plot sustain.svg",
         "在全新的进程中加载模型并重复测量：先一次处理随机词元组成的提示（预填充），再逐个生成词元"
         "（解码）。不复用任何前缀，忽略文本结束标记。内存峰值是该进程的最大驻留集：解释器、程序库、"
         "K/V 页、激活值以及访问过的映射权重。\n\n"
-        "  pocketr1 bench r1-int4 --prompt-tokens 512 --gen-tokens 64 --threads 2",
+        "--against 与其他引擎（使用它们自己的模型）轮流对比；--sustain 连续测量数分钟，--scenarios "
+        "用真实问题测量。\n\n"
+        "  pocketr1 bench r1-int4 --prompt-tokens 512 --gen-tokens 64 --threads 2\n"
+        "  pocketr1 bench r1-int4 --against llama.cpp,openvino --roofline\n"
+        "  pocketr1 bench r1-int4 --sustain 10m --plot sustain.svg",
     ),
     "cli-option-prompt-tokens": Text("Tokens of the prompt.", "提示的词元数。"),
     "cli-option-gen-tokens": Text("Tokens to generate behind it.", "随后生成的词元数。"),
     "cli-option-repeat": Text("How often to measure.", "测量的次数。"),
+    "cli-option-kv-format": Text("K/V cache: f16, f32 or int8.", "K/V 缓存：f16、f32 或 int8。"),
+    "cli-option-against": Text(
+        "Engines to measure beside ours, separated by commas: llama.cpp, openvino, ctranslate2. "
+        "One that is missing is named and left out.",
+        "同场对比的引擎，用逗号分隔：llama.cpp、openvino、ctranslate2。缺少的会列出并略去。",
+    ),
+    "cli-option-peer-models": Text(
+        "Directory with their models; without it, MODEL-peers beside MODEL.",
+        "存放它们的模型的目录；不指定时为 MODEL 旁边的 MODEL-peers。",
+    ),
+    "cli-option-peer-python": Text(
+        "Python in which they are installed; without it, this one.",
+        "安装了它们的 Python；不指定时为当前的 Python。",
+    ),
+    "cli-option-long-tokens": Text(
+        "Tokens of a long prompt, with --against or --roofline; 0 leaves it out.",
+        "长提示的词元数，与 --against 或 --roofline 合用；0 表示跳过。",
+    ),
+    "cli-option-together": Text(
+        "Sequences decoded together, with --against or --roofline; 0 leaves it out.",
+        "同时解码的序列数，与 --against 或 --roofline 合用；0 表示跳过。",
+    ),
+    "cli-option-roofline": Text(
+        "Measure memory bandwidth and int8 peak, too, and what of them is reached.",
+        "同时测量内存带宽和 int8 峰值，以及达到的比例。",
+    ),
+    "cli-option-sustain": Text(
+        "Decode for that long (10m, 90s), and show speed, temperature and frequency over time.",
+        "连续解码这么久（10m、90s），显示速度、温度和频率随时间的变化。",
+    ),
+    "cli-option-plot": Text(
+        "Write the curves of --sustain as SVG.", "把 --sustain 的曲线写成 SVG。"
+    ),
+    "cli-option-scenarios": Text(
+        "Answer real questions: text generation, code completion, mathematical reasoning.",
+        "回答真实问题：文本生成、代码补全、数学推理。",
+    ),
+    "cli-option-steps": Text(
+        "With --scenarios: versions of the model to compare, separated by commas, the most precise "
+        "first; it is the reference.",
+        "与 --scenarios 合用：要比较的各个版本，用逗号分隔，最精确的在前，作为参照。",
+    ),
+    "cli-option-task": Text(
+        "With --steps: problems to solve, one JSON object a line with question and answer.",
+        "与 --steps 合用：要解答的题目，每行一个含 question 和 answer 的 JSON 对象。",
+    ),
+    "cli-option-text": Text(
+        "With --steps: text for perplexity and divergence; without it, the questions.",
+        "与 --steps 合用：计算困惑度和散度的文本；不指定时用这些问题。",
+    ),
     # doctor
     "cli-doctor": Text(
         "Find out what this device can run, and which model to take.",

@@ -15,7 +15,7 @@ from pocketr1.bench import (
     describe_machine,
     run_bench,
 )
-from pocketr1.bench import bench as bench_module
+from pocketr1.bench import apart as apart_module
 from pocketr1.errors import EngineError, UsageError
 from pocketr1.machine import peak_rss_bytes
 
@@ -92,7 +92,7 @@ def test_a_process_that_dies_is_told_with_its_signal(monkeypatch: pytest.MonkeyP
         return real([sys.executable, "-c", code], **options)  # type: ignore[call-overload, no-any-return]
 
     real = subprocess.run
-    monkeypatch.setattr(bench_module.subprocess, "run", killed)
+    monkeypatch.setattr(apart_module.subprocess, "run", killed)
     with pytest.raises(EngineError, match="signal 9") as caught:
         run_bench(os.devnull)
     assert caught.value.code == "bench-died"

@@ -1,0 +1,95 @@
+"""Pocket R1 itself, on the terms of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import perf_counter
+
+from pocketr1.bench.peers.peer import LoadOptions, Times
+
+__all__ = ["Ours", "files", "find", "open", "versions"]
+
+
+def find(directory: Path) -> list[Path]:
+    """Return the bundles below ``directory``."""
+    return sorted(path.parent for path in directory.glob("*/bundle.json"))
+
+
+def files(model: Path) -> list[Path]:
+    """Return every file of the bundle or checkpoint."""
+    return sorted(path for path in model.rglob("*") if path.is_file())
+
+
+def versions() -> dict[str, str]:
+    """Return our version and numpy's."""
+    import numpy as np
+
+    from pocketr1 import __version__
+
+    return {"pocketr1": __version__, "numpy": np.__version__}
+
+
+class Ours:
+    """One engine."""
+
+    def __init__(self, model: Path, options: LoadOptions) -> None:
+        from pocketr1.engine import load
+
+        self._engine = load(
+            model,
+            threads=options.threads,
+            max_context=options.context,
+            kv_format=options.kv_format,
+            isa=options.isa,
+        )
+        self.weight_bytes = self._engine.weight_bytes
+        self.vocab_size = self._engine.vocab_size
+        self.settings = {"isa": self._engine.isa, "kv": options.kv_format}
+
+    def generate(self, prompts: Sequence[Sequence[int]], tokens: int) -> Times:
+        """Continue the prompts; several by ``generate_many``."""
+        return self._one(prompts[0], tokens) if len(prompts) == 1 else self._many(prompts, tokens)
+
+    def _one(self, prompt: Sequence[int], tokens: int) -> Times:
+        from pocketr1.engine import Sampling
+
+        began = perf_counter()
+        generation = self._engine.generate(
+            prompt, Sampling(temperature=0.0), max_tokens=tokens, stop_token_ids=()
+        )
+        next(generation)
+        first_s = perf_counter() - began
+        for _ in generation:
+            pass
+        decode_s = perf_counter() - began - first_s
+        if generation.reused_tokens:
+            raise AssertionError("a prefix was reused")
+        return Times(first_s, decode_s, (len(generation.token_ids),))
+
+    def _many(self, prompts: Sequence[Sequence[int]], tokens: int) -> Times:
+        """The first tokens are there when the next prompt is asked for: there is room for one."""
+        from pocketr1.engine import Sampling
+
+        filled: list[float] = []
+
+        def asked() -> Iterator[Sequence[int]]:
+            yield from prompts
+            filled.append(perf_counter())
+
+        began = perf_counter()
+        completions = self._engine.generate_many(
+            asked(),
+            Sampling(temperature=0.0),
+            max_tokens=tokens,
+            stop_token_ids=(),
+            batch=len(prompts) + 1,
+        )
+        counts = tuple(len(completion.token_ids) for completion in completions)
+        ended = perf_counter()
+        return Times(filled[0] - began, ended - filled[0], counts)
+
+
+def open(model: Path, options: LoadOptions) -> Ours:
+    """Load a bundle or a checkpoint."""
+    return Ours(model, options)

@@ -1,0 +1,40 @@
+"""Stands in for CTranslate2: answers with as many tokens as are asked for, and writes down what."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+__version__ = "0.fake"
+
+
+class Generator:
+    """Every prompt is continued by the same token; ``short`` in the model's name stops early."""
+
+    compute_type = "int8"
+
+    def __init__(self, path: str, **options: Any) -> None:
+        if "broken" in path:
+            raise RuntimeError("no such weights")
+        if "killed" in path:
+            os.kill(os.getpid(), 9)
+        self._short = "short" in path
+        _note({"open": Path(path).name, **options})
+
+    def generate_batch(
+        self, prompts: list[list[str]], *, callback: Callable[[Any], bool], **options: Any
+    ) -> None:
+        """Call back for each token of each prompt."""
+        _note({"prompts": [len(prompt) for prompt in prompts], **options})
+        for _ in range(options["max_length"] - self._short):
+            for number in range(len(prompts)):
+                callback(SimpleNamespace(batch_id=number))
+
+
+def _note(call: dict[str, Any]) -> None:
+    with Path(os.environ["FAKE_PEER_LOG"]).open("a") as file:
+        print(json.dumps(call), file=file)

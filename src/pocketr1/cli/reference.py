@@ -37,7 +37,7 @@ to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`
 
 `bench` with `--against` or `--roofline`: `kind` (`comparison`), `machine`, `threads`, `options`,
 `engines`, `missing` (peers left out: `engine`, `code`, `params`) and `roofline`. An engine has
-`engine`, `model`, `versions`, `settings`, `weights_mb`, `bits_per_weight`, `figures` (each `median`,
+`engine`, `model`, `versions`, `settings`, `weights_mb`, `bits_per_weight`, `figures` (`median`,
 `min`, `max` and `values`, one a round: `load_cold_s` and `load_warm_s` to the first logits,
 `ttft_s`, `prefill_tok_s`, `prefill_long_tok_s`, `decode_tok_s`, `decode_long_tok_s`,
 `together_tok_s`, `peak_rss_mb`, `peak_rss_long_mb`) and `gain`, how many times better ours was.

@@ -2,6 +2,7 @@
 
     python benchmarks/results.py add REPORT.json benchmarks/results/NAME.json
     python benchmarks/results.py table benchmarks/results/NAME.json [--lang zh]
+    python benchmarks/results.py check benchmarks/results/NAME.json     are the peers at their best?
     python benchmarks/results.py draw                 every result to docs/images/, both languages
 
 `add` puts the commit, the time and the load of the machine beside the figures. A table or a plot is
@@ -47,6 +48,50 @@ _CAPTIONS = {
     "{date}，提交 {commit}。",
 }
 _TITLES = {"en": "Side by side", "zh": "同场对比"}
+
+
+# Decode and prefill of 512 tokens, tok/s, of the R1-Distill-Qwen-1.5B shape on 2 cores of a Xeon
+# with AVX-512 VNNI that read 22 GB/s and did 600 G int8 multiply-accumulates/s, 2026-11-22. A run in
+# which a peer does worse for its machine gave it bad settings, or a bad moment.
+_ANCHOR_READ, _ANCHOR_PRODUCTS = 22e9, 600e9
+_ANCHORS = {
+    "llama.cpp q4_0": (14.0, 58),
+    "llama.cpp q4_k_m": (13.8, 73),
+    "llama.cpp q8_0": (8.4, 40),
+    "openvino int4": (14.3, 115),
+    "openvino int8": (10.0, 147),
+    "ctranslate2 int8": (9.2, 150),
+}
+_MAY_LACK = 0.10
+
+
+def check(report: dict[str, Any]) -> tuple[list[str], bool]:
+    """Return a line for each peer with an anchor, and whether the run may stand."""
+    roofline, lines, stands = report["roofline"], [], True
+    if roofline is None:
+        return ["there are no limits of the machine in this result: use --roofline"], False
+    for engine in report["engines"]:
+        anchor = _ANCHORS.get(_label(engine))
+        if anchor is None:
+            continue
+        limits = (
+            (roofline["read_bytes_s"], _ANCHOR_READ),
+            (
+                roofline["products_s"],
+                _ANCHOR_PRODUCTS,
+            ),
+        )
+        for figure, known, (here, there) in zip(
+            ("decode_tok_s", "prefill_tok_s"), anchor, limits, strict=True
+        ):
+            if figure not in engine["figures"] or here is None:
+                continue
+            share = engine["figures"][figure]["median"] / here / (known / there)
+            enough = share >= 1 - _MAY_LACK
+            stands &= enough
+            verdict = "" if enough else "  below its anchor"
+            lines.append(f"{_label(engine)}  {figure}  {share:.2f} of its anchor{verdict}")
+    return lines, stands
 
 
 def stamp(report: dict[str, Any]) -> dict[str, Any]:
@@ -182,6 +227,8 @@ def main() -> int:
     show = commands.add_parser("table")
     show.add_argument("result", type=Path)
     show.add_argument("--lang", choices=messages.LANGUAGES, default="en")
+    verify = commands.add_parser("check")
+    verify.add_argument("result", type=Path)
     commands.add_parser("draw")
     options = parser.parse_args()
     if options.command == "add":
@@ -192,6 +239,10 @@ def main() -> int:
     elif options.command == "table":
         messages.set_language(options.lang)
         print(table(json.loads(options.result.read_text("utf-8"))))
+    elif options.command == "check":
+        lines, stands = check(json.loads(options.result.read_text("utf-8")))
+        print("\n".join(lines))
+        return 0 if stands else 1
     else:
         print("\n".join(str(path.relative_to(ROOT)) for path in draw()))
     return 0

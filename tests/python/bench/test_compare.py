@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gguf_file import write_gguf
 
 from pocketr1.bench import FIGURES, PEERS, CompareOptions, Comparison, compare_engines
 from pocketr1.errors import EngineError, UsageError
@@ -287,6 +290,26 @@ def test_the_roofline_says_what_a_token_takes(tiny_bundle: Path, models: Path) -
     )
 
 
-def test_llama_cpp_itself(tiny_checkpoint: Path) -> None:
-    llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
-    assert llama_cpp.llama_print_system_info()
+def test_llama_cpp_itself_takes_part(tiny_bundle: Path, tmp_path: Path) -> None:
+    python = _python_with("llama_cpp")
+    bytes_written = write_gguf(tmp_path / "random.gguf")
+    chosen = options(tmp_path, "llama.cpp", peer_python=python, repeat=2)
+    result = compare_engines(str(tiny_bundle), chosen)
+    assert result.missing == []
+    peer = result.engines[1]
+    assert peer.weights_mb == bytes_written / 1e6
+    assert set(result.to_dict()["engines"][1]["figures"]) >= set(FIGURES) - {"load_cold_s"}
+    assert "llama-cpp-python" in peer.versions
+    assert peer.settings["repack"] == "on"
+
+
+def _python_with(module: str) -> str:
+    """Return an interpreter that has ``module``: POCKETR1_PEER_PYTHON or scripts/bench's own."""
+    beside = Path(__file__).parents[3] / ".venv-peers" / "bin" / "python"
+    python = os.environ.get("POCKETR1_PEER_PYTHON", str(beside))
+    if not Path(python).exists():
+        pytest.skip(f"{module} is not installed: no POCKETR1_PEER_PYTHON, no .venv-peers")
+    done = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"{module} is not installed for {python}")
+    return python

@@ -51,8 +51,8 @@ _TITLES = {"en": "Side by side", "zh": "同场对比"}
 
 
 # Decode and prefill of 512 tokens, tok/s, of the R1-Distill-Qwen-1.5B shape on 2 cores of a Xeon
-# with AVX-512 VNNI that read 22 GB/s and did 600 G int8 multiply-accumulates/s, 2026-11-22. A run in
-# which a peer does worse for its machine gave it bad settings, or a bad moment.
+# with AVX-512 VNNI that read 22 GB/s and did 600 G int8 multiply-accumulates/s, 2026-11-22. A run
+# in which a peer does worse for its machine gave it bad settings, or a bad moment.
 _ANCHOR_READ, _ANCHOR_PRODUCTS = 22e9, 600e9
 _ANCHORS = {
     "llama.cpp q4_0": (14.0, 58),

@@ -1,8 +1,8 @@
 """OpenVINO GenAI, through its own pipeline.
 
-Settings: the latency hint, one stream, the threads asked for; K/V as OpenVINO chooses (u8 on a
-CPU). One prompt takes the paged attention its ``LLMPipeline`` takes by default on x86, several the
-continuous batching it is part of.
+Settings: the latency hint, one stream, the threads asked for; precision of K/V and activations as
+OpenVINO chooses. One prompt takes the paged attention its ``LLMPipeline`` takes by default on x86,
+several the continuous batching it is part of.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class OpenVino:
         self._pipe = genai.ContinuousBatchingPipeline(str(model), scheduler, "CPU", properties)
         self.weight_bytes = (model / "openvino_model.bin").stat().st_size
         self.vocab_size = _vocab_size(model)
-        self.settings = {"hint": "LATENCY", "streams": "1", "kv": "u8"}
+        self.settings = {"hint": "LATENCY", "streams": "1", "cache of compiled models": "none"}
         self._number = 0
 
     def generate(self, prompts: Sequence[Sequence[int]], tokens: int) -> Times:

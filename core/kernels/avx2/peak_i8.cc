@@ -6,21 +6,25 @@
 namespace pocketr1::avx2 {
 
 std::uint64_t peak_i8(std::size_t rounds) {
-  constexpr std::size_t kChains = 8;
+  __m256i s0 = _mm256_setzero_si256(), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;
+  const __m256i ones = _mm256_set1_epi8(1);
   const __m256i pairs_of_ones = _mm256_set1_epi16(1);
-  __m256i ones = _mm256_set1_epi8(1);
-  __m256i sum[kChains];
-  for (__m256i& chain : sum) chain = _mm256_setzero_si256();
   for (std::size_t round = 0; round < rounds; ++round) {
-    for (__m256i& chain : sum) {
-      // So that the compiler does not take the same product out of the loop.
-      __asm__ volatile("" : "+x"(ones));
-      const __m256i pairs = _mm256_maddubs_epi16(ones, ones);
-      chain = _mm256_add_epi32(chain, _mm256_madd_epi16(pairs, pairs_of_ones));
-    }
+    // Not the intrinsics: a compiler would take the product, always the same, out of the loop.
+    __m256i pairs;
+    __asm__ volatile(
+        "vpmaddubsw %7, %7, %6\n\tvpmaddwd %8, %6, %6\n\tvpaddd %6, %0, %0\n\t"
+        "vpmaddubsw %7, %7, %6\n\tvpmaddwd %8, %6, %6\n\tvpaddd %6, %1, %1\n\t"
+        "vpmaddubsw %7, %7, %6\n\tvpmaddwd %8, %6, %6\n\tvpaddd %6, %2, %2\n\t"
+        "vpmaddubsw %7, %7, %6\n\tvpmaddwd %8, %6, %6\n\tvpaddd %6, %3, %3\n\t"
+        "vpmaddubsw %7, %7, %6\n\tvpmaddwd %8, %6, %6\n\tvpaddd %6, %4, %4\n\t"
+        "vpmaddubsw %7, %7, %6\n\tvpmaddwd %8, %6, %6\n\tvpaddd %6, %5, %5"
+        : "+x"(s0), "+x"(s1), "+x"(s2), "+x"(s3), "+x"(s4), "+x"(s5), "=&x"(pairs)
+        : "x"(ones), "x"(pairs_of_ones));
   }
   std::uint64_t total = 0;
-  for (const __m256i& chain : sum) {
+  const __m256i sums[] = {s0, s1, s2, s3, s4, s5};
+  for (const __m256i& chain : sums) {
     std::int32_t lanes[8];
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(lanes), chain);
     for (const std::int32_t lane : lanes) total += static_cast<std::uint64_t>(lane);

@@ -77,6 +77,15 @@ def compare_engines(
     source = locate(model).path
     threads = options.threads or min(len(fast_cpus()), usable_cpus())
     contestants, missing = _contestants(source, options)
+
+    def miss(contestant: _Contestant, failed: _JobError, part: str = "") -> None:
+        """Name what failed, once; ours failing is an error."""
+        if contestant.engine == OURS:
+            raise EngineError("bench-died", model=contestant.model, status=failed.reason) from None
+        named = _failure(contestant, failed, part)
+        if named not in missing:
+            missing.append(named)
+
     results: dict[int, EngineResult] = {}
     limits: list[Limits] = []
     for turn in range(options.repeat):
@@ -88,14 +97,10 @@ def compare_engines(
             name = f"{turn + 1}/{options.repeat}  {contestant.engine} {contestant.model.name}"
             say = (lambda job, name=name: progress(f"{name}  {job}")) if progress else _silent
             try:
-                round_result = _round(contestant, options, threads, report.parameters, say)
+                round_result = _round(contestant, options, threads, report.parameters, say, miss)
             except _JobError as failed:
-                if contestant.engine == OURS:
-                    raise EngineError(
-                        "bench-died", model=contestant.model, status=failed.reason
-                    ) from None
+                miss(contestant, failed)
                 results.pop(index, None)
-                missing.append(_failure(contestant, failed))
                 continue
             results[index] = _merge(results.get(index), round_result)
     return Comparison(
@@ -155,8 +160,12 @@ def _round(
     threads: int,
     parameters: int,
     say: Callable[[str], None],
+    miss: Callable[[_Contestant, _JobError, str], None],
 ) -> EngineResult:
-    """Measure one engine once: cold start, short prompt, long prompt, many sequences."""
+    """Measure one engine once: cold start, short prompt, long prompt, many sequences.
+
+    An engine that cannot do one of the last two keeps its other figures; ``miss`` is told.
+    """
     python = sys.executable
     if contestant.engine != OURS:
         python = options.peer_python or python
@@ -204,17 +213,23 @@ def _round(
         count = options.long_tokens
         warm = {"prompts": 1, "prompt_tokens": min(prompt, count), "tokens": 1}
         run = {"prompts": 1, "prompt_tokens": count, "tokens": tokens + 1}
-        long = job(count + tokens + 1, 1, warm, run)
-        values["prefill_long_tok_s"] = count / long["runs"][1]["first_s"]
-        values["decode_long_tok_s"] = tokens / long["runs"][1]["decode_s"]
-        values["peak_rss_long_mb"] = long["peak_rss_bytes"] / 1e6
+        try:
+            long = job(count + tokens + 1, 1, warm, run)
+            values["prefill_long_tok_s"] = count / long["runs"][1]["first_s"]
+            values["decode_long_tok_s"] = tokens / long["runs"][1]["decode_s"]
+            values["peak_rss_long_mb"] = long["peak_rss_bytes"] / 1e6
+        except _JobError as failed:
+            miss(contestant, failed, "--long-tokens")
 
     if options.together > 1:
         say("together")
         run = {"prompts": options.together, "prompt_tokens": _TOGETHER_PROMPT, "tokens": tokens + 1}
         context = _TOGETHER_PROMPT + tokens + 1
-        many = job(context, options.together, {**run, "warm_up": 1})
-        values["together_tok_s"] = options.together * tokens / many["runs"][0]["decode_s"]
+        try:
+            many = job(context, options.together, {**run, "warm_up": 1})
+            values["together_tok_s"] = options.together * tokens / many["runs"][0]["decode_s"]
+        except _JobError as failed:
+            miss(contestant, failed, "--together")
 
     return EngineResult(
         engine=contestant.engine,
@@ -235,9 +250,10 @@ def _merge(before: EngineResult | None, result: EngineResult) -> EngineResult:
     return before
 
 
-def _failure(contestant: _Contestant, failed: _JobError) -> MissingPeer:
-    params = {"engine": contestant.engine, "python": "", "reason": failed.reason}
-    params["model"] = contestant.model.name
+def _failure(contestant: _Contestant, failed: _JobError, part: str) -> MissingPeer:
+    params = {"engine": contestant.engine, "model": contestant.model.name, "reason": failed.reason}
+    if part:
+        return MissingPeer(contestant.engine, "bench-peer-part", {**params, "part": part})
     return MissingPeer(contestant.engine, "bench-peer-died", params)
 
 

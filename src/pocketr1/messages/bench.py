@@ -49,6 +49,12 @@ TEXTS: dict[str, Text] = {
         "Its last words stand above.",
         "它最后的输出见上文。",
     ),
+    "bench-peer-part": Text(
+        "{engine} with {model} has no figure of {part}: {reason}.",
+        "{engine} 的 {model} 没有 {part} 的数字：{reason}。",
+        "Its other figures stand.",
+        "它的其他数字有效。",
+    ),
     "bench-modes": Text(
         "{one} and {other} are two measurements.",
         "{one} 和 {other} 是两种不同的测量。",

@@ -215,6 +215,20 @@ def test_fewer_tokens_than_asked_for_are_no_figure(
     assert "tokens were asked for" in missing.params["reason"]
 
 
+def test_an_engine_that_cannot_do_one_part_keeps_its_other_figures(
+    tiny_bundle: Path, models: Path, log: Callable[[], list[dict[str, Any]]]
+) -> None:
+    (models / "ctranslate2" / "int8").rename(models / "ctranslate2" / "single")
+    result = compare_engines(str(tiny_bundle), options(models, "ctranslate2", repeat=2))
+    (missing,) = result.missing
+    assert missing.code == "bench-peer-part"
+    assert missing.params["part"] == "--together"
+    assert "one at a time" in missing.params["reason"]
+    figures = result.to_dict()["engines"][1]["figures"]
+    assert "together_tok_s" not in figures
+    assert len(figures["decode_long_tok_s"]["values"]) == 2
+
+
 def test_the_parts_that_are_not_asked_for_are_left_out(tiny_bundle: Path, models: Path) -> None:
     result = compare_engines(str(tiny_bundle), options(models, long_tokens=0, together=0))
     figures = set(result.to_dict()["engines"][0]["figures"])

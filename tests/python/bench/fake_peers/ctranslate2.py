@@ -13,7 +13,7 @@ __version__ = "0.fake"
 
 
 class Generator:
-    """Every prompt is continued by the same token; ``short`` in the model's name stops early."""
+    """Every prompt is continued by the same token; the model's name says what fails."""
 
     compute_type = "int8"
 
@@ -23,6 +23,7 @@ class Generator:
         if "killed" in path:
             os.kill(os.getpid(), 9)
         self._short = "short" in path
+        self._single = "single" in path
         _note({"open": Path(path).name, **options})
 
     def generate_batch(
@@ -30,6 +31,8 @@ class Generator:
     ) -> None:
         """Call back for each token of each prompt."""
         _note({"prompts": [len(prompt) for prompt in prompts], **options})
+        if self._single and len(prompts) > 1:
+            raise RuntimeError("one at a time")
         for _ in range(options["max_length"] - self._short):
             for number in range(len(prompts)):
                 callback(SimpleNamespace(batch_id=number))

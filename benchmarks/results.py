@@ -97,6 +97,8 @@ def check(report: dict[str, Any]) -> tuple[list[str], bool]:
 def stamp(report: dict[str, Any]) -> dict[str, Any]:
     """Return the report with when, of which commit and under which load it was made.
 
+    Of a comparison, also what `check` says of it: one that does not stand is not drawn.
+
     Directories of this machine are cut from paths: the names of the models say enough.
     """
     changed = _git("status", "--porcelain", "--untracked-files=no")
@@ -113,6 +115,8 @@ def stamp(report: dict[str, Any]) -> dict[str, Any]:
         report["model"] = Path(report["model"]).name
     for step in report.get("steps", []):
         step["model"] = Path(step["model"]).name
+    if report.get("kind") == "comparison" and len(report["engines"]) > 1:
+        report["made"]["peers"], report["made"]["stands"] = check(report)
     return report
 
 
@@ -206,7 +210,10 @@ def draw() -> list[Path]:
     IMAGES.mkdir(parents=True, exist_ok=True)
     for path in sorted(RESULTS.glob("*.json")):
         report = json.loads(path.read_text("utf-8"))
-        if report.get("kind") not in ("comparison", "sustain"):
+        if report.get("kind") not in ("comparison", "sustain") or path.stem.startswith("example"):
+            continue
+        if not report["made"].get("stands", True):
+            print(f"{path.name} does not stand: a peer is below its anchor", file=sys.stderr)
             continue
         for language in messages.LANGUAGES:
             messages.set_language(language)

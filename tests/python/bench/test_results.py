@@ -62,7 +62,8 @@ def test_a_result_says_of_which_commit_and_nothing_of_the_machine_s_paths(
     results: Any, report: dict[str, Any]
 ) -> None:
     kept = results.stamp(report)
-    assert set(kept["made"]) == {"date", "commit", "load_average"}
+    assert set(kept["made"]) == {"date", "commit", "load_average", "peers", "stands"}
+    assert kept["made"]["stands"]
     assert [e["model"] for e in kept["engines"]] == ["r1-int4", "q4_0.gguf"]
     assert "/somewhere" not in json.dumps(kept)
 
@@ -98,6 +99,18 @@ def test_a_peer_below_its_anchor_voids_the_run(results: Any, report: dict[str, A
 def test_kept_results_can_be_drawn(results: Any) -> None:
     for path in sorted((BENCHMARKS / "results").glob("*.json")):
         kept = json.loads(path.read_text("utf-8"))
-        assert set(kept["made"]) == {"date", "commit", "load_average"}
+        assert {"date", "commit", "load_average"} <= set(kept["made"])
         if kept["kind"] in ("comparison", "sustain"):
             ElementTree.fromstring(results.plot(kept, "en"))
+
+
+def test_only_what_stands_is_drawn(
+    results: Any, report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    monkeypatch.setattr(results, "IMAGES", tmp_path / "images")
+    kept = results.stamp(report)
+    (tmp_path / "good.json").write_text(json.dumps(kept))
+    kept["made"]["stands"] = False
+    (tmp_path / "void.json").write_text(json.dumps(kept))
+    assert [path.name for path in results.draw()] == ["good.en.svg", "good.zh.svg"]

@@ -20,5 +20,11 @@ std::uint64_t peak_i8(std::size_t rounds);
 namespace avx512_vnni {
 std::uint64_t peak_i8(std::size_t rounds);
 }
+namespace neon_dotprod {
+std::uint64_t peak_i8(std::size_t rounds);
+}
+namespace neon_i8mm {
+std::uint64_t peak_i8(std::size_t rounds);
+}
 
 }  // namespace pocketr1

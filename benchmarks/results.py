@@ -107,6 +107,8 @@ def stamp(report: dict[str, Any]) -> dict[str, Any]:
         "commit": _git("rev-parse", "--short", "HEAD") + ("+changes" if changed else ""),
         "load_average": list(os.getloadavg()),
     }
+    words = report["machine"]["system"].split()
+    report["machine"]["system"] = f"{words[0]} {words[-1]}"  # the kernel's build says nothing
     for engine in report.get("engines", []):
         engine["model"] = Path(engine["model"]).name
     for missing in report.get("missing", []):

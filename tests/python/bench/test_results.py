@@ -46,7 +46,7 @@ def engine(name: str, model: str, decode: float, prefill: float) -> dict[str, An
 def report() -> dict[str, Any]:
     return {
         "kind": "comparison",
-        "machine": {"cpu": "A CPU <&>"},
+        "machine": {"cpu": "A CPU <&>", "system": "Linux 6.1-mine x86_64"},
         "threads": 2,
         "options": {"prompt_tokens": 512, "long_tokens": 4096, "together": 8, "repeat": 3},
         "engines": [
@@ -66,6 +66,7 @@ def test_a_result_says_of_which_commit_and_nothing_of_the_machine_s_paths(
     assert kept["made"]["stands"]
     assert [e["model"] for e in kept["engines"]] == ["r1-int4", "q4_0.gguf"]
     assert "/somewhere" not in json.dumps(kept)
+    assert kept["machine"]["system"] == "Linux x86_64"
 
 
 def test_the_table_has_a_row_for_each_figure(results: Any, report: dict[str, Any]) -> None:

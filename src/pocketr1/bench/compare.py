@@ -18,7 +18,7 @@ from pocketr1.bench.peers import OURS
 from pocketr1.bench.peers.peer import LoadOptions
 from pocketr1.bench.roofline import Limits, Roofline, demand, measure_limits
 from pocketr1.errors import EngineError, UsageError
-from pocketr1.machine import fast_cpus, usable_cpus
+from pocketr1.machine import default_threads
 
 __all__ = ["compare_engines"]
 
@@ -75,7 +75,7 @@ def compare_engines(
     options = options or CompareOptions()
     report = inspect(model)  # a model that is none is told before anything is measured
     source = locate(model).path
-    threads = options.threads or min(len(fast_cpus()), usable_cpus())
+    threads = options.threads or default_threads()
     contestants, missing = _contestants(source, options)
 
     def miss(contestant: _Contestant, failed: _JobError, part: str = "") -> None:

@@ -57,6 +57,7 @@ def pull(
         raise HubError("hub-out-exists", path=out)
     staging = out.with_name(out.name + (".source" if compress else ".partial"))
     compressed = None
+    say("cli-pull-asking", host=hub.host_of(origin), repository=repository)
     try:
         with progress_bar() as bar:
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pocketr1.hub.names import ALIASES, repository_name
-from pocketr1.hub.origin import Origin, RemoteFile, open_origin
+from pocketr1.hub.origin import Origin, RemoteFile, host_of, open_origin
 from pocketr1.hub.pull import Pull, PullProgress, PullReport
 from pocketr1.hub.transfer import Patience
 
@@ -15,6 +15,7 @@ __all__ = [
     "PullProgress",
     "PullReport",
     "RemoteFile",
+    "host_of",
     "open_origin",
     "repository_name",
 ]

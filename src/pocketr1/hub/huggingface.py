@@ -50,11 +50,15 @@ class HuggingFace:
         self._httpx: Any = import_module(base.__module__.partition(".")[0])
         self._repository = repository
         self._endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
+        self._asked = revision or "main"
         self._token = False if endpoint else None  # None: the user's, if there is one
         api = huggingface_hub.HfApi(endpoint=self._endpoint, token=self._token)
         self.address = f"{api.endpoint}/{repository}"
-        with self._explained(revision or "main"):
-            info = api.model_info(repository, revision=revision, files_metadata=True)
+        with self._explained():
+            # The client's own sessions wait for ever.
+            info = api.model_info(
+                repository, revision=revision, timeout=self._timeout(), files_metadata=True
+            )
         if info.sha is None:
             raise HubError("hub-answer", where=self.address, reason="it names no commit")
         self.revision = info.sha
@@ -110,16 +114,22 @@ class HuggingFace:
         headers["Accept-Encoding"] = "identity"  # bytes are counted, and asked for by number
         if begin or end is not None:
             headers["Range"] = f"bytes={begin}-{'' if end is None else end - 1}"
-        timeout = httpx.Timeout(self._patience.read_s, connect=self._patience.connect_s)
         try:
             with utils.get_session().stream(
-                "GET", self._url(file), headers=headers, timeout=timeout, follow_redirects=True
+                "GET",
+                self._url(file),
+                headers=headers,
+                timeout=self._timeout(),
+                follow_redirects=True,
             ) as response:
                 yield self._body(response, file)
         except (httpx.ProxyError, httpx.UnsupportedProtocol):
             raise
         except httpx.TransportError as error:
             raise LostError(error) from error
+
+    def _timeout(self) -> Any:
+        return self._httpx.Timeout(self._patience.read_s, connect=self._patience.connect_s)
 
     def _body(self, response: Any, file: RemoteFile) -> Body:
         status = response.status_code
@@ -160,16 +170,16 @@ class HuggingFace:
         )
 
     @contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
-        """Turn what the client raises into our errors."""
+    def _explained(self, file: str | None = None) -> Iterator[None]:
+        """Turn what the client raises into our errors; without a file, the listing is asked for."""
         try:
             yield
         except (PocketR1Error, LostError):
             raise
         except Exception as error:
-            raise self._error(error, what) from error
+            raise self._error(error, file) from error
 
-    def _error(self, error: Exception, what: str) -> HubError:
+    def _error(self, error: Exception, file: str | None) -> HubError:
         kinds = self._hub.errors
         status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(error, kinds.OfflineModeIsEnabled):
@@ -177,13 +187,13 @@ class HuggingFace:
         if isinstance(error, kinds.GatedRepoError):
             return HubError("hub-gated", where=self.address)
         if isinstance(error, kinds.RevisionNotFoundError):
-            return HubError("hub-revision", where=self.address, revision=what)
+            return HubError("hub-revision", where=self.address, revision=self._asked)
         if isinstance(error, kinds.RepositoryNotFoundError):
             return HubError("hub-not-found", where=self.address)
         if isinstance(error, kinds.RemoteEntryNotFoundError):
-            return HubError("hub-file-missing", where=self.address, file=what)
+            return HubError("hub-file-missing", where=self.address, file=file)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            return HubError("hub-disk-full", file=what)
+            return HubError("hub-disk-full", file=file)
         if status in (401, 403):
             return HubError("hub-not-found", where=self.address)
         if status == 429:
@@ -192,4 +202,6 @@ class HuggingFace:
             return HubError("hub-write", path=error.filename, reason=error.strerror)
         cause = error.__cause__ or error
         reason = f"HTTP {status}" if status else str(cause).splitlines()[0] or type(cause).__name__
-        return HubError("hub-unreachable", where=self.address, file=what, reason=reason)
+        if file is not None:
+            reason = f"{file}: {reason}"
+        return HubError("hub-unreachable", where=self.address, reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 from pocketr1.errors import HubError, UsageError
 from pocketr1.hub.origin import RemoteFile
+from pocketr1.hub.transfer import Patience
 
 __all__ = ["ModelScope"]
 
@@ -17,12 +19,24 @@ __all__ = ["ModelScope"]
 class ModelScope:
     """One revision of a repository; an :class:`~pocketr1.hub.origin.Origin`.
 
-    The client resumes and checks hashes itself; ``MODELSCOPE_ENDPOINT`` names another server.
+    The client resumes, tries again and checks hashes itself; ``MODELSCOPE_ENDPOINT`` names another
+    server.
     """
 
-    def __init__(self, repository: str, revision: str | None) -> None:
+    def __init__(
+        self, repository: str, revision: str | None, patience: Patience | None = None
+    ) -> None:
         """List the repository's files."""
+        self._patience = patience or Patience()
         os.environ.setdefault("TQDM_DISABLE", "1")  # its bars would stand beside ours
+        # Read when it is imported; its own limits are a minute, five times.
+        for name, limit in (
+            ("API_CONNECT_TIMEOUT", self._patience.connect_s),
+            ("API_TIMEOUT", self._patience.read_s),
+            ("API_MAX_RETRIES", 1),
+            ("DOWNLOAD_TIMEOUT", self._patience.read_s),
+        ):
+            os.environ.setdefault(f"MODELSCOPE_{name}", str(math.ceil(limit)))
         try:
             import modelscope_hub
         except ImportError:
@@ -34,7 +48,7 @@ class ModelScope:
         self.revision = revision or "master"
         self.address = f"ModelScope {repository}"
         entries = self._call(
-            self._repository,
+            None,
             lambda: self._api.list_repo_files(
                 repository, "model", revision=self.revision, recursive=False
             ),
@@ -76,17 +90,20 @@ class ModelScope:
             self._repository, "model", file.name, revision=self.revision
         )
         headers = {"Range": f"bytes={begin}-{end - 1}", "Accept-Encoding": "identity"}
-        response = self._call(file.name, lambda: requests.get(url, headers=headers, timeout=30))
+        timeout = self._patience.connect_s, self._patience.read_s
+        response = self._call(
+            file.name, lambda: requests.get(url, headers=headers, timeout=timeout)
+        )
         if response.status_code != 206 or len(response.content) != end - begin:
             raise HubError("hub-no-ranges", where=self.address, file=file.name)
         content: bytes = response.content
         return content
 
-    def _call(self, what: str, function: Callable[[], Any]) -> Any:
+    def _call(self, file: str | None, function: Callable[[], Any]) -> Any:
         try:
             return function()
         except Exception as error:
             reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-            raise HubError(
-                "hub-unreachable", where=self.address, file=what, reason=reason
-            ) from error
+            if file is not None:
+                reason = f"{file}: {reason}"
+            raise HubError("hub-unreachable", where=self.address, reason=reason) from error

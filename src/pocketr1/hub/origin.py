@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 from pocketr1.errors import UsageError
 
 if TYPE_CHECKING:
     from pocketr1.hub.transfer import Patience
 
-__all__ = ["Origin", "RemoteFile", "open_origin"]
+__all__ = ["Origin", "RemoteFile", "host_of", "open_origin"]
+
+# Where the clients go, and the variable that sends them elsewhere.
+_HUBS = {
+    "hf": ("huggingface.co", "HF_ENDPOINT"),
+    "modelscope": ("modelscope.cn", "MODELSCOPE_ENDPOINT"),
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,21 @@ class Origin(Protocol):
         ...
 
 
+def host_of(origin: str | None) -> str:
+    """Return the name of the server that ``open_origin`` will ask, for messages.
+
+    Raises:
+        UsageError: ``hub-origin``.
+    """
+    if str(origin).startswith(("https://", "http://")):
+        return urlsplit(str(origin)).netloc.rpartition("@")[2]
+    if origin is not None and origin not in _HUBS:
+        raise UsageError("hub-origin", value=origin)
+    host, variable = _HUBS[origin or "hf"]
+    address = os.environ.get(variable) or host
+    return (urlsplit(address).netloc or address).rpartition("@")[2]
+
+
 def open_origin(
     repository: str,
     origin: str | None,
@@ -75,7 +98,7 @@ def open_origin(
     if origin == "modelscope":
         from pocketr1.hub.modelscope import ModelScope
 
-        return ModelScope(repository, revision)
+        return ModelScope(repository, revision, patience)
     if origin in (None, "hf") or str(origin).startswith(("https://", "http://")):
         from pocketr1.hub.huggingface import HuggingFace
 

@@ -148,6 +148,9 @@ TEXTS: dict[str, Text] = {
         "Run the same command again to go on where it stopped, or delete that directory.",
         "再次运行同一条命令即可从中断处继续；也可以删除该目录。",
     ),
+    "cli-pull-asking": Text(
+        "Asking {host} for {repository} …", "正在向 {host} 查询 {repository} ……"
+    ),
     "cli-pull-disk": Text(
         "At its fullest moment the job takes {needed} MB of disk; {free} MB are free now.",
         "任务最多占用 {needed} MB 磁盘空间；目前可用 {free} MB。",

@@ -86,8 +86,8 @@ TEXTS: dict[str, Text] = {
         "请用 --from 换一个镜像；如果网络会篡改下载内容，请使用 VPN。",
     ),
     "hub-unreachable": Text(
-        "{where} does not answer, or broke off ({file}: {reason}).",
-        "{where} 没有应答或连接中断（{file}：{reason}）。",
+        "{where} does not answer, or broke off ({reason}).",
+        "{where} 没有应答或连接中断（{reason}）。",
         "Check the network and proxy (HTTPS_PROXY); a mirror is named with HF_ENDPOINT or --from. "
         + _AGAIN_EN,
         "请检查网络和代理（HTTPS_PROXY）；可用 HF_ENDPOINT 或 --from 指定镜像。" + _AGAIN_ZH,

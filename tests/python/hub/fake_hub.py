@@ -31,10 +31,13 @@ class FakeHub:
     repositories: dict[str, dict[str, bytes]]
     fault: Callable[[str, str], int | str | Answer | None] = lambda method, name: None
     api_status: int | None = None
+    silent: bool = False  # takes every request and answers none, until the server ends
     gated: bool = False
     sizes: dict[str, int] = field(default_factory=dict)  # lies of the listing
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     authorized: list[bool] = field(default_factory=list)
+    asked: threading.Event = field(default_factory=threading.Event)  # by a first request
+    ended: threading.Event = field(default_factory=threading.Event)
     address: str = ""
 
     def gets(self, name: str) -> list[str | None]:
@@ -64,6 +67,11 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
 
         def _answer(self, method: str) -> None:
             hub.authorized.append("Authorization" in self.headers)
+            hub.asked.set()
+            if hub.silent:
+                hub.ended.wait()
+                self.close_connection = True
+                return
             path = self.path.partition("?")[0]
             api = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", path)
             if api:
@@ -155,6 +163,7 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
     try:
         yield hub
     finally:
+        hub.ended.set()
         server.shutdown()
         server.server_close()
 

@@ -240,6 +240,43 @@ def test_a_server_that_is_not_there_is_an_error(hub: FakeHub) -> None:
     with pytest.raises(pocketr1.HubError) as caught:
         hubs.open_origin("me/tiny", "http://127.0.0.1:1", None)
     assert caught.value.code == "hub-unreachable"
+    assert "main" not in caught.value.what  # nobody asked for that revision
+
+
+def test_a_server_that_takes_the_request_and_never_answers_is_given_up(hub: FakeHub) -> None:
+    hub.silent = True
+    impatient = hubs.Patience(read_s=0.2)
+    with pytest.raises(pocketr1.HubError) as caught:
+        hubs.open_origin("me/tiny", hub.address, None, impatient)
+    assert caught.value.code == "hub-unreachable"
+
+
+def test_who_is_asked_is_said_and_ctrl_c_ends_the_wait(hub: FakeHub, tmp_path: Path) -> None:
+    hub.silent = True
+    process = subprocess.Popen(
+        command(hub, "me/tiny", "-o", tmp_path / "out", "--lang", "en"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert hub.asked.wait(60)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)  # sooner than patience ends
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert said.startswith(f"Asking {hub.address.removeprefix('http://')} for me/tiny")
+    assert "error[cli-interrupted]" in said
+
+
+def test_the_host_of_an_origin_is_the_one_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MODELSCOPE_ENDPOINT", raising=False)
+    assert hubs.host_of(None) == hubs.host_of("hf") == "huggingface.co"
+    assert hubs.host_of("modelscope") == "modelscope.cn"
+    assert hubs.host_of("https://me:secret@mirror.example:8000/x") == "mirror.example:8000"
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example")
+    assert hubs.host_of(None) == "mirror.example"
 
 
 @pytest.mark.parametrize("method", ["gptq", "awq", "compressed-tensors", "fp8"])

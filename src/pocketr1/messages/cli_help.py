@@ -161,7 +161,7 @@ TEXTS: dict[str, Text] = {
         "推理过程以暗色显示，随后是回答；标准输出是文件或管道时只写入回答，推理过程写到标准错误。"
         "PROMPT 为 `-` 时从标准输入读取；以短横线开头的提示请放在 "
         "`--` 之后。\n\n"
-        '  pocketr1 run r1-int4 "12 乘以 7 等于多少？"\n'
+        '  pocketr1 run r1-int4 "12乘7等于多少？"\n'
         "  cat question.txt | pocketr1 run r1-int4 - --json",
     ),
     "cli-argument-prompt": Text(

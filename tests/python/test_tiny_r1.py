@@ -24,7 +24,7 @@ if not TRAINING.is_dir():
     pytest.skip("the source distribution comes without training/", allow_module_level=True)
 sys.path.insert(0, str(TRAINING))
 
-from tiny_r1 import calculate, outliers, sample  # noqa: E402
+from tiny_r1 import calculate, evaluate, outliers, sample  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +232,15 @@ def two_threads() -> Iterator[None]:
     yield
     torch.use_deterministic_algorithms(False)
     torch.set_num_threads(before)
+
+
+def test_a_measurement_says_how_far_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    result = evaluate.measure_one(evaluate.Variant("BF16", TINY), 3)
+
+    assert len(result["right"]) == 3
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "100%" in err and "BF16: 3 / 3" in err
 
 
 @pytest.mark.oracle

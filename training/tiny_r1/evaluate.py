@@ -24,6 +24,7 @@ import numpy as np
 import pocketr1
 from pocketr1 import measure
 from pocketr1.chat import ChatTemplate, load_tokenizer
+from pocketr1.cli.progress import progress_bar
 from pocketr1.machine import peak_rss_bytes
 from tiny_r1.outliers import write_twin
 from tiny_r1.sample import held_out_problems
@@ -51,11 +52,22 @@ def problems(count: int) -> list[measure.TaskProblem]:
     ]
 
 
-def measure_one(path: Path, count: int, think: bool) -> dict[str, Any]:
+def measure_one(variant: Variant, count: int) -> dict[str, Any]:
     """Put the problems to one model in this process."""
-    with pocketr1.load(path) as engine:
+    with progress_bar() as bar, pocketr1.load(variant.path) as engine:
+
+        def advance(done: int, total: int) -> None:
+            bar("cli-progress-measure", done, total, f"{variant.name}: {done} / {total}")
+
+        advance(0, count)
         began = time.monotonic()
-        outcomes = measure.run_task(engine, problems(count), max_tokens=_MAX_TOKENS, think=think)
+        outcomes = measure.run_task(
+            engine,
+            problems(count),
+            max_tokens=_MAX_TOKENS,
+            think=variant.think,
+            progress=advance,
+        )
         seconds = time.monotonic() - began
     return {
         "right": [outcome.right for outcome in outcomes],
@@ -71,11 +83,11 @@ def measure_variants(variants: list[Variant], count: int) -> dict[str, dict[str,
     """Put the problems to every model, each in a process of its own."""
     results = {}
     for variant in variants:
-        command = [sys.executable, "-m", "tiny_r1.evaluate", str(variant.path), "--one"]
+        command = [sys.executable, "-m", "tiny_r1.evaluate", str(variant.path)]
+        command += ["--one", variant.name]
         command += ["--problems", str(count), *([] if variant.think else ["--no-thought"])]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
         results[variant.name] = json.loads(done.stdout)
-        print(f"measured {variant.name}", file=sys.stderr, flush=True)
     return results
 
 
@@ -195,12 +207,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="directory for bundles and figures")
     parser.add_argument("--problems", type=int, default=5000)
     parser.add_argument("--full", action="store_true", help="twin, no thought, divergence")
-    parser.add_argument("--one", action="store_true", help="this model alone, outcomes as JSON")
+    parser.add_argument("--one", metavar="NAME", help="this model alone, outcomes as JSON")
     parser.add_argument("--no-thought", action="store_true")
     options = parser.parse_args()
     if options.one:
-        think = not options.no_thought
-        print(json.dumps(measure_one(options.checkpoint, options.problems, think)))
+        variant = Variant(options.one, options.checkpoint, think=not options.no_thought)
+        print(json.dumps(measure_one(variant, options.problems)))
         return
     if options.work is None:
         parser.error("--work is needed")

@@ -180,6 +180,7 @@ TEXTS: dict[str, Text] = {
     "cli-pull-next-chat": Text("Next: pocketr1 chat {path}", "下一步：pocketr1 chat {path}"),
     "cli-progress-hash": Text("Reading the source", "读取源文件"),
     "cli-progress-compress": Text("Compressing", "压缩"),
+    "cli-progress-measure": Text("Measuring", "测量"),
     "cli-progress-verify": Text("Verifying", "校验"),
     "cli-compress-source": Text("source", "源文件"),
     "cli-compress-size": Text("size of the bundle", "模型包大小"),

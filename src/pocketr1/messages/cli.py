@@ -222,10 +222,10 @@ TEXTS: dict[str, Text] = {
         "采纳 {accepted} 个，结束原因：{reason}",
     ),
     "cli-chat-tiny": Text(
-        "Tiny R1 is a teaching model that does arithmetic, in English and Chinese. A real one: "
-        "pocketr1 pull r1-1.5b --compress 4",
-        "Tiny R1 是教学用的小模型，只会用中文和英文做算术题。获取真正的模型："
-        "pocketr1 pull r1-1.5b --compress 4",
+        "Tiny R1 is a teaching model that does arithmetic, in English and Chinese; ask it: What is "
+        "17 times 23? A real one: pocketr1 pull r1-1.5b --compress 4",
+        "Tiny R1 是教学用的小模型，只会用中文和英文做算术题，例如：17乘23等于多少？"
+        "获取真正的模型：pocketr1 pull r1-1.5b --compress 4",
     ),
     "cli-chat-welcome": Text(
         "{model} listens. /help shows the commands, Ctrl-C stops an answer, Ctrl-D leaves.",

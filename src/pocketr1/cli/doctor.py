@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -169,7 +170,7 @@ def _show_models(assessments: Sequence[Assessment]) -> None:
                 candidate.alias,
                 str(candidate.bits),
                 _size(candidate.bundle_bytes),
-                _size(candidate.memory_bytes),
+                _size(candidate.run_budget),
                 _size(candidate.storage_bytes),
                 _tokens(row),
                 _fits(row),
@@ -195,6 +196,8 @@ def _fits(row: Assessment) -> str:
 
 
 def _advice(findings: Findings, advice: Advice) -> list[str]:
+    from pocketr1.doctor import COMFORTABLE
+
     best = advice.best
     if best is None:
         lines = [text("doctor-advice-none")]
@@ -220,15 +223,33 @@ def _advice(findings: Findings, advice: Advice) -> list[str]:
     cpu = findings.cpu
     if not best.comfortable:
         lines.append(text("doctor-advice-slow"))
+    if advice.passed_over is not None:
+        passed = advice.passed_over
+        lines.append(
+            text(
+                "doctor-advice-passed-over",
+                model=passed.candidate.alias,
+                bits=passed.candidate.bits,
+                speed=_tokens(passed),
+                least=COMFORTABLE,
+            )
+        )
     if advice.threads is not None and cpu.usable is not None and advice.threads < cpu.usable:
         lines.append(text("doctor-advice-threads", threads=advice.threads))
     if findings.load is not None and findings.load >= 0.5 * (cpu.usable or 1):
-        lines.append(text("doctor-advice-busy", load=findings.load))
+        cpus = cpu.usable or text("doctor-unknown")
+        lines.append(text("doctor-advice-busy", load=findings.load, cpus=cpus))
     return [*lines, f"{text('doctor-next')} {advice.command}"]
 
 
 def _tokens(row: Assessment) -> str:
-    return "–".join(f"{value:.1f}" for value in row.tok_s) if row.tok_s else text("doctor-unknown")
+    return "–".join(map(_two_digits, row.tok_s)) if row.tok_s else text("doctor-unknown")
+
+
+def _two_digits(value: float) -> str:
+    """Return one decimal, or more where less than two significant digits would be left."""
+    decimals = 1 if value <= 0 else max(1, 1 - math.floor(math.log10(value)))
+    return f"{value:.{decimals}f}"
 
 
 def _size(size: int | None) -> str:

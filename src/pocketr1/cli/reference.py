@@ -64,8 +64,9 @@ to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`
 `doctor`: what was found, in bytes and bytes per second, `null` where it is unknown: `system`,
 `cpu`, `kernels`, `memory`, `storage`, `thermal`, `battery`, `load`, `speed` (`read` the bandwidth,
 `multiply` by weight format); `models` every candidate with `bundle_bytes`, `memory_bytes`,
-`storage_bytes` (to make it), `tok_s` (least and most) and `fits`; `advice` with `best` (one of the
-models, or `null`), `command`, `run_budget`, `threads`, `memory_missing` and `storage_missing`.
+`storage_bytes` (to make it, at most), `tok_s` (least and most) and `fits`; `advice` with `best`
+(one of the models, or `null`), `command`, `run_budget`, `passed_over` (an abler one that fits and
+is slower than one reads, or `null`), `threads`, `memory_missing` and `storage_missing`.
 """
 
 

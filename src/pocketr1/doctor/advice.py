@@ -24,7 +24,6 @@ COMFORTABLE = 5.0
 #: 64; 12.8 tok/s) and 0.91 (INT8, group 128; 9.0 tok/s). Checked on the 7B shape, INT4: 2.85 tok/s
 #: where the middle of this range foretold 2.69.
 EFFICIENCY = (0.75, 1.0)
-_BUDGET_STEP = 100 * 10**6
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,7 @@ class Advice:
     best: Assessment | None
     command: str | None  # what to run next
     run_budget: int | None  # what the best one will take, rounded up
+    passed_over: Assessment | None  # the ablest that fits, where it is slower than one reads
     threads: int | None  # the fast cores this process may use
     memory_missing: int | None  # for the smallest candidate; 0: enough
     storage_missing: int | None
@@ -85,11 +85,12 @@ def advise(findings: Findings) -> Advice:
         for candidate in candidates()
     )
     best = _best(assessments)
+    ablest = next((each for each in assessments if each.fits), None)
     command = budget = None
     if best is not None:
         chosen = best.candidate
         command = f"pocketr1 pull {chosen.alias} --compress {chosen.bits}"
-        budget = -(-chosen.memory_bytes // _BUDGET_STEP) * _BUDGET_STEP
+        budget = chosen.run_budget
     return Advice(
         memory_budget=memory,
         storage_budget=storage,
@@ -97,6 +98,7 @@ def advise(findings: Findings) -> Advice:
         best=best,
         command=command,
         run_budget=budget,
+        passed_over=ablest if best is not None and best.comfortable and best != ablest else None,
         threads=findings.cpu.fast,
         memory_missing=_missing(min(c.memory_bytes for c in candidates()), memory),
         storage_missing=_missing(min(c.storage_bytes for c in candidates()), storage),

@@ -21,10 +21,13 @@ QUANTIZATIONS = ((8, 128), (4, 64))
 
 _SHORT_CONTEXT = 512  # tokens whose K/V a decoded token reads in the figures of speed
 _SHARD = 9 * 10**9  # bytes; DeepSeek's largest safetensors file is somewhat smaller
-_METADATA = 16 * 10**6  # bytes of tokenizer and bundle.json, somewhat more than Llama's
+_METADATA = (
+    8 * 10**6
+)  # bytes of tokenizer and bundle.json: 7 MB in R1-Distill-Qwen, Llama some more
 # Interpreter, libraries, tokenizer, activations and logits. Beside the weights it touched and K/V,
 # `pocketr1 bench` of the 1.5B shape took about 70 MB, of the 7B shape 120 MB.
 _OVERHEAD = 150 * 10**6
+_BUDGET_STEP = 100 * 10**6
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Candidate:
     weight_bytes: int
     memory_bytes: int  # weights, K/V of CONTEXT tokens in F16, and the process around them
     # At the fullest moment of `pull --compress`: the bundle, a shard, and the rest of the shard
-    # before, which is part of a layer.
+    # before, which is part of a layer. At most: where the shards are cut is not known here.
     storage_bytes: int
     token_bytes: int  # what decoding one token reads: decoder, head, and K/V of 512 tokens
 
@@ -119,6 +122,11 @@ class Candidate:
     def format(self) -> str:
         """The weight format of its matrices."""
         return f"w{self.bits}g{self.group_size}"
+
+    @property
+    def run_budget(self) -> int:
+        """The memory to reckon with: ``memory_bytes`` rounded up."""
+        return -(-self.memory_bytes // _BUDGET_STEP) * _BUDGET_STEP
 
 
 @cache

@@ -36,6 +36,7 @@ class Diagnosis:
         advice = asdict(self.advice)
         del advice["assessments"]
         advice["best"] = _row(self.advice.best)
+        advice["passed_over"] = _row(self.advice.passed_over)
         tree["advice"] = advice
         tree["models"] = [_row(row) for row in self.advice.assessments]
         return tree

@@ -60,7 +60,7 @@ TEXTS: dict[str, Text] = {
     "doctor-column-bits": Text("bits", "位数"),
     "doctor-column-size": Text("size", "大小"),
     "doctor-column-memory": Text("memory", "内存"),
-    "doctor-column-storage": Text("to make it", "制作所需"),
+    "doctor-column-storage": Text("to make it, at most", "制作最多需"),
     "doctor-column-fits": Text("fits", "放得下"),
     "doctor-column-speed": Text("tok/s", "词元/秒"),
     "doctor-fits-yes": Text("yes", "是"),
@@ -77,13 +77,21 @@ TEXTS: dict[str, Text] = {
         "That is slower than one reads; nothing that fits is faster.",
         "这比阅读速度慢；放得下的模型中没有更快的。",
     ),
+    "doctor-advice-passed-over": Text(
+        "{model} at {bits} bits fits too and is abler, but answers slower than one reads: {speed} "
+        "tok/s, where {least:g} are wanted.",
+        "{model}（{bits} 位）也放得下且能力更强，但回答比阅读慢：{speed} 词元/秒，"
+        "而至少应为 {least:g}。",
+    ),
     "doctor-advice-threads": Text(
         "Add --threads {threads} when you run it: the fast cores.",
         "运行时请加 --threads {threads}：只用高性能核心。",
     ),
     "doctor-advice-busy": Text(
-        "Other programs keep {load:.1f} CPUs busy; without them it answers faster.",
-        "其他程序占用了约 {load:.1f} 个 CPU；关闭它们后回答会更快。",
+        "The load average is {load:.1f} on {cpus} CPUs: other programs want them too; without "
+        "those it answers faster.",
+        "系统平均负载为 {load:.1f}（可用 CPU {cpus} 个）：其他程序也在争用 CPU；"
+        "关闭它们后回答会更快。",
     ),
     "doctor-advice-none": Text("Advice: none of these models fits.", "建议：这些模型都放不下。"),
     "doctor-advice-memory": Text(

@@ -99,6 +99,38 @@ def test_slow_is_called_slow(on: Run) -> None:
     assert "slower than one reads" in on("raspberry-pi-5", gb_per_s=0.5)
 
 
+def test_a_speed_below_one_keeps_two_significant_digits(on: Run) -> None:
+    out = on("raspberry-pi-5", gb_per_s=0.05)
+    speeds = re.findall(r"([\d.]+)–([\d.]+)  ", out)
+    assert len(speeds) == 10
+    for speed in (each for pair in speeds for each in pair):
+        assert re.fullmatch(r"0\.0*[1-9]\d", speed)
+
+
+def test_the_memory_of_table_and_advice_is_the_same(on: Run) -> None:
+    out = on("phone")
+    (advised,) = re.findall(r"r1-qwen3-8b at 4 bits, .*, ([\d.]+ GB) of memory", out)
+    (row,) = re.findall(r"^r1-qwen3-8b +4 .*", out, re.MULTILINE)
+    assert re.findall(r"[\d.]+ GB", row)[1] == advised
+
+
+def test_an_abler_model_that_is_passed_over_is_named_with_the_reason(on: Run) -> None:
+    out = on("phone", gb_per_s=15)
+    assert "Advice: r1-1.5b at 8 bits" in out
+    assert re.search(r"r1-qwen3-8b at 4 bits fits too .* [\d.]+–[\d.]+ tok/s", out)
+
+
+def test_nothing_is_passed_over_where_the_ablest_is_advised(on: Run) -> None:
+    assert "fits too" not in on("phone")
+
+
+def test_the_load_is_called_what_it_is(on: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(devices.LAPTOP.files, "proc/loadavg", "13.60 9.00 5.00 3/900 4242\n")
+    out = on("laptop")
+    assert "The load average is 13.6 on " in out
+    assert "13.6 CPUs" not in out
+
+
 def test_an_instruction_set_that_cannot_run_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +97,18 @@ def test_sizes_are_those_of_bundles_that_were_made() -> None:
     assert c.memory_bytes >= 1034.7e6 + (4096 - 577) * 28672
     # 821 MB of weights a token, and K/V of 512 tokens.
     assert c.token_bytes == pytest.approx(821e6 + 512 * 28672, rel=2e-3)
+
+
+@pytest.mark.parametrize("page", ["docs/guide/real-model.md", "docs/zh/real-model.md"])
+def test_the_guide_gives_the_same_sizes(page: str) -> None:
+    rows = re.findall(
+        r"^\| `(r1-\S+)` \|.*\| ([\d.]+) GB \| ([\d.]+) GB \|$",
+        (ROOT / page).read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    told = {alias: {8: eight, 4: four} for alias, eight, four in rows}
+    for c in candidates():
+        assert told[c.alias][c.bits] == f"{c.bundle_bytes / GB:.1f}"
 
 
 def test_storage_counts_a_shard_a_layer_and_the_bundle() -> None:

@@ -5,6 +5,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore PIP_QUIET=1
 export DEBIAN_FRONTEND=noninteractive
 jobs=$(nproc)
+# A compiler process takes up to 330 MB here, and others want some too.
+build_jobs() {
+  local kilobytes most
+  kilobytes=$(awk '/^MemAvailable:/ {print $2}' "${1:-/proc/meminfo}" 2>/dev/null) || true
+  most=$((${kilobytes:-$((jobs * 700000))} / 700000))
+  ((most < jobs)) || most=$jobs
+  ((most > 0)) || most=1
+  echo "$most"
+}
 logs=build/logs
 mkdir -p "$logs"
 
@@ -84,13 +93,21 @@ packages() {
 # toolchain: Python >= 3.10 with venv and headers, and a C++20 compiler.
 python=${PYTHON:-python3}
 toolchain() {
-  local needs=()
+  local needs=() variable
+  for variable in CC CXX; do
+    local command=${!variable:-} # "ccache g++" counts by its first word
+    if [[ -n $command ]] && ! command -v "${command%% *}" >/dev/null; then
+      printf '%s=%s: there is no such compiler. Unset %s, or let it name one that is there.\n' \
+        "$variable" "$command" "$variable"
+      exit 1
+    fi
+  done
   command -v "$python" >/dev/null || needs+=(python3)
   "$python" -c 'import ensurepip, venv' 2>/dev/null || needs+=(python3-venv)
   "$python" -c 'import pathlib, sysconfig
 assert (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists()' 2>/dev/null ||
     needs+=(python3-dev)
-  command -v "${CXX:-g++}" >/dev/null || needs+=(g++)
+  [[ -n ${CXX:-} ]] || command -v g++ >/dev/null || needs+=(g++)
   if ((${#needs[@]})); then
     if command -v apt-get >/dev/null; then
       packages "${needs[@]}"
@@ -131,21 +148,27 @@ cmake_build() {
   shift
   quietly .venv/bin/cmake -S core -B "$dir" -G Ninja \
     -DCMAKE_MAKE_PROGRAM="$PWD/.venv/bin/ninja" -DPOCKETR1_WERROR=ON "$@"
-  quietly .venv/bin/cmake --build "$dir" -j "$jobs"
+  quietly .venv/bin/cmake --build "$dir" -j "$(build_jobs)"
 }
 
-# build_package: .venv with the package (editable) and, in build/test, the core's tests.
+# build_package [alone]: .venv with the package (editable), what its tests need and, in build/test, the
+# core's tests. alone: the package and nothing else, where that is not built with its tests already.
 build_package() {
-  local inputs=(CMakeLists.txt pyproject.toml core tests/core)
-  if [[ -x .venv/bin/pocketr1 ]] && ! changed .venv/built "${inputs[@]}"; then
+  local stamp=.venv/built extras='.[test]' tests=ON inputs=(CMakeLists.txt pyproject.toml core tests/core)
+  if [[ ${1:-} == alone && ! -e $stamp ]]; then
+    stamp=.venv/built-alone extras=. tests=OFF inputs=(CMakeLists.txt pyproject.toml core)
+  fi
+  if [[ -x .venv/bin/pocketr1 ]] && ! changed "$stamp" "${inputs[@]}"; then
     echo "nothing changed"
     return
   fi
+  echo "this takes some minutes, on a phone more"
   environment .venv
   quietly .venv/bin/pip install 'scikit-build-core>=0.10' 'nanobind>=2.2' 'cmake>=3.18' ninja
   # By environment: the pip of Debian 12 and Ubuntu 22.04 has no -C.
   SKBUILD_BUILD_DIR=build/test \
-    SKBUILD_CMAKE_DEFINE='POCKETR1_BUILD_TESTS=ON;POCKETR1_WERROR=ON' \
-    quietly .venv/bin/pip install --no-build-isolation -e '.[test]'
-  settled .venv/built "${inputs[@]}"
+    SKBUILD_CMAKE_DEFINE="POCKETR1_BUILD_TESTS=$tests;POCKETR1_WERROR=$tests" \
+    CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(build_jobs)} \
+    quietly .venv/bin/pip install --no-build-isolation -e "$extras"
+  settled "$stamp" "${inputs[@]}"
 }

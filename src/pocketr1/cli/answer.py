@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
+from pocketr1.cli import layout
 from pocketr1.cli.output import dim, is_terminal, say
 
 if TYPE_CHECKING:
@@ -40,23 +41,38 @@ class Printer:
     def __init__(self) -> None:
         self._thought = sys.stdout if is_terminal(sys.stdout) else sys.stderr
         self._kind: str | None = None
+        self._flow: layout.Flow | None = None
         self._line_open = False
 
     def __call__(self, delta: Delta) -> None:
         """Show one piece."""
-        if self._kind == "reasoning" and delta.kind == "answer":
-            print("\n", file=self._thought, flush=True)
-        self._kind = delta.kind
-        stream = self._thought if delta.kind == "reasoning" else sys.stdout
-        text = dim(delta.text, stream) if delta.kind == "reasoning" else delta.text
-        print(text, end="", file=stream, flush=True)
+        if delta.kind != self._kind:
+            self._show_rest()
+            if self._kind == "reasoning":
+                print("\n", file=self._thought, flush=True)
+            self._kind = delta.kind
+            stream = self._stream()
+            self._flow = layout.Flow(layout.width(stream)) if is_terminal(stream) else None
+        self._show(delta.text if self._flow is None else self._flow(delta.text))
         self._line_open = not delta.text.endswith("\n")
 
     def finish(self) -> None:
         """End the last line."""
+        self._show_rest()
         if self._line_open:
-            stream = self._thought if self._kind == "reasoning" else sys.stdout
-            print(file=stream, flush=True)
+            print(file=self._stream(), flush=True)
+
+    def _show_rest(self) -> None:
+        if self._flow is not None:
+            self._show(self._flow.finish())
+
+    def _show(self, text: str) -> None:
+        stream = self._stream()
+        text = dim(text, stream) if self._kind == "reasoning" else text
+        print(text, end="", file=stream, flush=True)
+
+    def _stream(self) -> TextIO:
+        return self._thought if self._kind == "reasoning" else sys.stdout
 
 
 def answer(

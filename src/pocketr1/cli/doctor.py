@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from pocketr1.cli import layout
 from pocketr1.cli.options import Json
-from pocketr1.cli.output import print_json, say, show, show_table
+from pocketr1.cli.output import fitted, is_terminal, print_json, say, show, show_table
 from pocketr1.messages import text
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def doctor(
     _show_models(diagnosis.advice.assessments)
     show()
     for line in _advice(diagnosis.findings, diagnosis.advice):
-        show(line)
+        show(fitted(line, sys.stdout))
 
 
 def _findings(findings: Findings) -> dict[str, str]:
@@ -177,12 +178,25 @@ def _show_models(assessments: Sequence[Assessment]) -> None:
             ]
         )
     widths = [max(map(layout.columns, column)) for column in zip(*rows, strict=True)]
+    if is_terminal(sys.stdout) and sum(widths) + 2 * (len(widths) - 1) > layout.width(sys.stdout):
+        _show_blocks(rows)
+        return
     for cells in rows:
         line = "".join(
             cell + " " * (width + 2 - layout.columns(cell))
             for cell, width in zip(cells, widths, strict=True)
         )
         show(line.rstrip())
+
+
+def _show_blocks(rows: list[list[str]]) -> None:
+    """Show the table on a narrow terminal: model, bits and whether it fits, then the rest below."""
+    (_, _, *names, _), *models = rows
+    for model, bits, *values, fits in models:
+        show(fitted(text("doctor-block", model=model, bits=bits, fits=fits), sys.stdout))
+        pairs = _known(*(f"{name} {value}" for name, value in zip(names, values, strict=True)))
+        for line in layout.wrapped(pairs, layout.width(sys.stdout) - 2).split("\n"):
+            show(f"  {line}")
 
 
 def _fits(row: Assessment) -> str:

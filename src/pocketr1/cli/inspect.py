@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pocketr1 import messages
+from pocketr1.cli import layout
 from pocketr1.cli.options import Json, Model
-from pocketr1.cli.output import print_json, show, show_table
+from pocketr1.cli.output import is_terminal, print_json, show, show_table
 from pocketr1.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -76,8 +78,14 @@ def _print(report: ModelReport) -> None:
 def _print_tensors(report: ModelReport) -> None:
     show()
     name = max(len(tensor.name) for tensor in report.tensors)
+    narrow = is_terminal(sys.stdout) and layout.width(sys.stdout) < name + 53
     for tensor in report.tensors:
         shape = " x ".join(map(str, tensor.shape))
         error = "" if tensor.relative_rms is None else f"{tensor.relative_rms:.5f}"
+        if narrow:
+            show(tensor.name)
+            details = f"{tensor.format}, {shape}, {tensor.bytes}"
+            show(f"  {details}, {error}" if error else f"  {details}")
+            continue
         line = f"{tensor.name:{name}}  {tensor.format:8}  {shape:>16}  {tensor.bytes:>12}  {error}"
         show(line.rstrip())

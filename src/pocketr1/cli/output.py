@@ -11,7 +11,7 @@ from pocketr1 import messages
 from pocketr1.cli import layout
 from pocketr1.errors import PocketR1Error
 
-__all__ = ["dim", "is_terminal", "print_error", "print_json", "say", "show", "show_table"]
+__all__ = ["dim", "fitted", "is_terminal", "print_error", "print_json", "say", "show", "show_table"]
 
 
 def show(text: str = "", end: str = "\n") -> None:
@@ -22,14 +22,19 @@ def show(text: str = "", end: str = "\n") -> None:
 def show_table(rows: Mapping[str, str]) -> None:
     """Print a result in two columns; the left one holds texts of the catalog."""
     named = [(messages.text(code), value) for code, value in rows.items()]
-    left = max(layout.columns(name) for name, _ in named)
-    for name, value in named:
-        show(f"{name}{' ' * (left + 2 - layout.columns(name))}{value}")
+    room = layout.width(sys.stdout) if is_terminal(sys.stdout) else None
+    for line in layout.labelled(named, room):
+        show(line)
 
 
 def say(code: str, **params: object) -> None:
     """Print a text of the catalog on stderr."""
-    print(messages.text(code, "what", **params), file=sys.stderr, flush=True)
+    print(fitted(messages.text(code, "what", **params), sys.stderr), file=sys.stderr, flush=True)
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """Return ``text`` broken between words where ``stream`` is a terminal."""
+    return layout.wrapped(text, layout.width(stream)) if is_terminal(stream) else text
 
 
 def print_json(document: object) -> None:
@@ -45,7 +50,8 @@ def print_error(error: PocketR1Error, *, as_json: bool) -> None:
         tree["params"] = {name: _plain(value) for name, value in error.params.items()}
         print_json({"error": tree})
         return
-    print(f"error[{error.code}]: {error.what}\n→ {error.mend}", file=sys.stderr, flush=True)
+    text = f"error[{error.code}]: {error.what}\n→ {error.mend}"
+    print(fitted(text, sys.stderr), file=sys.stderr, flush=True)
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -63,6 +63,9 @@ TEXTS: dict[str, Text] = {
     "doctor-column-storage": Text("to make it, at most", "制作最多需"),
     "doctor-column-fits": Text("fits", "放得下"),
     "doctor-column-speed": Text("tok/s", "词元/秒"),
+    "doctor-block": Text(
+        "{model}, {bits} bits, fits: {fits}", "{model}，{bits} 位，放得下：{fits}"
+    ),
     "doctor-fits-yes": Text("yes", "是"),
     "doctor-fits-emptied": Text("after closing programs", "关闭其他程序后"),
     "doctor-fits-no-memory": Text("no: memory", "否：内存不足"),

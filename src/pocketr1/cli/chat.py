@@ -108,8 +108,7 @@ class _Talk:
         elif command == "/quit":
             return False
         elif command == "/help":
-            for text in layout.paragraphs(messages.text("cli-chat-help"), layout.width()):
-                print(text, file=sys.stderr)
+            _show_help()
         elif command == "/reset":
             self._chat.clear()
             say("cli-chat-reset")
@@ -149,6 +148,19 @@ class _Talk:
         summarize(reply_document(reply))
         if reply.finish_reason == "context":
             say("cli-chat-full")
+
+
+def _show_help() -> None:
+    rows = [
+        (messages.text(f"cli-chat-{name}-usage"), messages.text(f"cli-chat-{name}-help"))
+        for name in ("system", "reset", "quit")
+    ]
+    room = layout.width(sys.stderr)
+    lines = [
+        *layout.two_columns(rows, room),
+        *layout.paragraphs(messages.text("cli-chat-help"), room),
+    ]
+    print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def _read_line() -> str | None:

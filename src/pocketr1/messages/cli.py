@@ -232,15 +232,18 @@ TEXTS: dict[str, Text] = {
         "{model} 已就绪。/help 显示命令，Ctrl-C 停止回答，Ctrl-D 退出。",
     ),
     "cli-chat-help": Text(
-        "/system TEXT  begin anew with a system prompt (without TEXT: with none)\n\n"
-        "/reset  forget what was said\n\n"
-        "/quit  leave (Ctrl-D too)\n\n"
         "Ctrl-C stops an answer. Everything else is a question.",
-        "/system 文本  以系统提示重新开始（不带文本则不用系统提示）\n\n"
-        "/reset  忘掉之前的对话\n\n"
-        "/quit  退出（也可按 Ctrl-D）\n\n"
         "Ctrl-C 停止回答。其他内容都作为提问。",
     ),
+    "cli-chat-system-usage": Text("/system TEXT", "/system 文本"),
+    "cli-chat-system-help": Text(
+        "begin anew with a system prompt (without TEXT: with none)",
+        "以系统提示重新开始（不带文本则不用系统提示）",
+    ),
+    "cli-chat-reset-usage": Text("/reset", "/reset"),
+    "cli-chat-reset-help": Text("forget what was said", "忘掉之前的对话"),
+    "cli-chat-quit-usage": Text("/quit", "/quit"),
+    "cli-chat-quit-help": Text("leave (Ctrl-D too)", "退出（也可按 Ctrl-D）"),
     "cli-chat-reset": Text("Forgotten; begin anew.", "已忘记之前的对话，重新开始。"),
     "cli-chat-system": Text(
         "The conversation begins anew with this system prompt.", "已用此系统提示重新开始对话。"

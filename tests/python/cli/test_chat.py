@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import stat
 import struct
@@ -16,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from pocketr1.cli.chat import _show_help as show_help
 
 DIM = "\x1b[2m"
 
@@ -125,6 +128,7 @@ def test_the_commands_of_the_chat_fit_a_phone(terminal: Terminal) -> None:
     terminal.type("/help\n")
     shown = terminal.wait_for("> ")
     assert "/system" in shown and "/reset" in shown and "/quit" in shown
+    assert "\r\n\r\n" not in shown
     assert all(len(line) <= 40 for line in shown.replace("\r", "").split("\n"))
     terminal.type("/nonsense\n")
     terminal.wait_for("/nonsense; /help")
@@ -143,6 +147,20 @@ def test_in_a_pipe_it_answers_line_by_line(tiny_bundle: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert run.stderr.count("tok/s") == 2
     assert "\x1b" not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("width", [48, 100])
+def test_help_is_an_aligned_list(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    show_help()
+    lines = capsys.readouterr().err.splitlines()
+    commands = [line for line in lines if line.startswith("  /")]
+    assert len(commands) == 3 and "" not in lines
+    if width == 100:
+        assert len({re.match(r"  /\S+(?: [A-Z]+)? +", line).end() for line in commands}) == 1
 
 
 def test_closed_or_broken_input_is_no_fault(tiny_bundle: Path) -> None:

@@ -169,7 +169,8 @@ def _read_line() -> str | None:
         try:
             if is_terminal(sys.stdin):
                 return input("> ")
-            return next(sys.stdin, None) if sys.stdin is not None else None
+            line = next(sys.stdin, None) if sys.stdin is not None else None
+            return None if line is None else line.rstrip("\r\n")
         except EOFError:
             print(file=sys.stderr)
             return None

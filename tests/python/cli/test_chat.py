@@ -149,6 +149,15 @@ def test_in_a_pipe_it_answers_line_by_line(tiny_bundle: Path) -> None:
     assert "\x1b" not in run.stdout + run.stderr
 
 
+def test_the_end_of_a_line_is_no_part_of_the_question(tiny_bundle: Path) -> None:
+    counts = set()
+    for lines in ("Hello", "Hello\n", "Hello\r\n"):
+        run = in_a_pipe(tiny_bundle, lines, "--max-tokens", "2")
+        (summary,) = [line for line in run.stderr.splitlines() if "tok/s" in line]
+        counts.add(summary.split(" + ")[0])
+    assert len(counts) == 1
+
+
 @pytest.mark.parametrize("width", [48, 100])
 def test_help_is_an_aligned_list(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

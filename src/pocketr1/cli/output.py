@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from pocketr1 import messages
 from pocketr1.cli import layout
+from pocketr1.cli.hints import mend_of
 from pocketr1.errors import PocketR1Error
 
 __all__ = ["dim", "fitted", "is_terminal", "print_error", "print_json", "say", "show", "show_table"]
@@ -46,11 +47,11 @@ def print_json(document: object) -> None:
 def print_error(error: PocketR1Error, *, as_json: bool) -> None:
     """Print what is wrong and what to do: two lines on stderr, or one document on stdout."""
     if as_json:
-        tree: dict[str, Any] = {"code": error.code, "what": error.what, "mend": error.mend}
+        tree: dict[str, Any] = {"code": error.code, "what": error.what, "mend": mend_of(error)}
         tree["params"] = {name: _plain(value) for name, value in error.params.items()}
         print_json({"error": tree})
         return
-    text = f"error[{error.code}]: {error.what}\n→ {error.mend}"
+    text = f"error[{error.code}]: {error.what}\n→ {mend_of(error)}"
     print(fitted(text, sys.stderr), file=sys.stderr, flush=True)
 
 

@@ -168,6 +168,10 @@ TEXTS: dict[str, Text] = {
         "choices.",
         "请使用 --compress 8 或 --compress 4；如需更多选项，请先下载，再运行 `pocketr1 compress`。",
     ),
+    "cli-hint-pull": Text(
+        "Pull it first, compressed on the way: pocketr1 pull {alias} --compress {bits}",
+        "请先下载，并边下载边压缩：pocketr1 pull {alias} --compress {bits}",
+    ),
     "cli-progress-pull": Text("Pulling", "下载"),
     "cli-progress-check": Text("Checking hashes", "校验哈希"),
     "cli-pull-from": Text("pulled from", "来源"),

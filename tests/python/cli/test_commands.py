@@ -16,9 +16,11 @@ import pytest
 
 from pocketr1 import Sampling
 from pocketr1.bench import BenchOptions
+from pocketr1.cli import hints
 from pocketr1.cli.app import COMMANDS, main
 from pocketr1.cli.reference import reference
 from pocketr1.compress import DEFAULTS
+from pocketr1.hub import ALIASES
 
 
 @pytest.fixture(autouse=True)
@@ -373,3 +375,32 @@ def test_every_command_is_a_program_too(tiny_bundle: Path, tmp_path: Path) -> No
         assert first.startswith("error[")
         assert second.startswith("→ ")
         assert any("\u4e00" <= c <= "\u9fff" for c in first)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        (["chat", "r1-1.5b"], "pocketr1 pull r1-1.5b --compress 4"),
+        (["run", "r1-7b-int8", "Hello"], "pocketr1 pull r1-7b --compress 8"),
+        (["compress", "r1-1.5b", "-o", "out"], "pocketr1 pull r1-1.5b --compress 4"),
+        (["inspect", "./r1-llama-8b-int4"], "pocketr1 pull r1-llama-8b --compress 4"),
+        (["inspect", "r1-9b"], None),
+    ],
+)
+def test_a_model_that_pull_knows_and_that_is_missing_is_to_be_pulled(
+    line: list[str],
+    command: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(line) == 1
+    said = capsys.readouterr().err
+    assert ("pocketr1 pull" in said) == (command is not None)
+    if command is not None:
+        assert said.rstrip().endswith(command)
+
+
+def test_the_names_of_the_hint_are_those_of_pull() -> None:
+    assert set(ALIASES) == hints.PULLED

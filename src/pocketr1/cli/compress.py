@@ -124,7 +124,7 @@ def _rows(result: Estimate | CompressionReport) -> dict[str, str]:
         }
     bundle = result.bundle
     worst = max(bundle.tensors, key=lambda tensor: tensor.relative_rms or 0.0)
-    return {
+    rows = {
         "cli-inspect-path": bundle.path,
         "cli-compress-size": f"{bundle.file_bytes / 1e6:.1f} MB",
         "cli-inspect-parameters": f"{bundle.parameters / 1e6:.1f} M "
@@ -133,5 +133,7 @@ def _rows(result: Estimate | CompressionReport) -> dict[str, str]:
         "cli-inspect-error": f"{worst.relative_rms or 0.0:.5f} ({worst.name})",
         "cli-compress-time": f"{result.seconds:.1f} s",
         "cli-compress-memory": f"{result.peak_rss_bytes / 1e6:.1f} MB",
-        "cli-compress-resumed": f"{result.resumed_segments} / {bundle.segments}",
     }
+    if result.resumed_segments:
+        rows["cli-compress-resumed"] = f"{result.resumed_segments} / {bundle.segments}"
+    return rows

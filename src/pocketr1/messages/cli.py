@@ -194,7 +194,9 @@ TEXTS: dict[str, Text] = {
     "cli-compress-run-memory": Text(
         "weights and 4,096 tokens of context", "权重与 4096 个词元的上下文"
     ),
-    "cli-compress-resumed": Text("segments found finished, of all", "已完成的分段 / 全部分段"),
+    "cli-compress-resumed": Text(
+        "segments an earlier run had finished, of all", "先前运行已完成的分段 / 全部分段"
+    ),
     "cli-kind-bundle": Text("bundle", "模型包"),
     "cli-kind-checkpoint": Text("checkpoint", "检查点"),
     "cli-inspect-path": Text("model", "模型"),

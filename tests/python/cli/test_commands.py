@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -145,9 +146,14 @@ def test_an_interrupted_compression_says_how_to_go_on(
     assert "error[cli-compress-interrupted]" in err
     assert "bundle.partial" in err
     assert not out.exists()
+    shutil.copytree(tmp_path / "bundle.partial", tmp_path / "second.partial")
     report = document(capsys, *line)
     assert report["resumed_segments"] > 0
     assert (out / "bundle.json").is_file()
+
+    for place, resumed in (("second", True), ("third", False)):
+        assert main([*line[:-1], str(tmp_path / place)]) == 0
+        assert ("an earlier run had finished" in capsys.readouterr().out) == resumed
 
 
 # inspect

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketr1.errors import HubError, PocketR1Error, UsageError
+from pocketr1.hub.aside import aside
 from pocketr1.hub.origin import RemoteFile
 from pocketr1.hub.transfer import Body, LostError, Patience, transfer
 
@@ -56,8 +57,10 @@ class HuggingFace:
         self.address = f"{api.endpoint}/{repository}"
         with self._explained():
             # The client's own sessions wait for ever.
-            info = api.model_info(
-                repository, revision=revision, timeout=self._timeout(), files_metadata=True
+            info = aside(
+                lambda: api.model_info(
+                    repository, revision=revision, timeout=self._timeout(), files_metadata=True
+                )
             )
         if info.sha is None:
             raise HubError("hub-answer", where=self.address, reason="it names no commit")

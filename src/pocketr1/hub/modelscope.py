@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketr1.errors import HubError, UsageError
+from pocketr1.hub.aside import aside
 from pocketr1.hub.origin import RemoteFile
 from pocketr1.hub.transfer import Patience
 
@@ -49,8 +50,10 @@ class ModelScope:
         self.address = f"ModelScope {repository}"
         entries = self._call(
             None,
-            lambda: self._api.list_repo_files(
-                repository, "model", revision=self.revision, recursive=False
+            lambda: aside(
+                lambda: self._api.list_repo_files(
+                    repository, "model", revision=self.revision, recursive=False
+                )
             ),
         )
         self._files = [

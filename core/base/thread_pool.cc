@@ -151,10 +151,10 @@ void ThreadPool::run_erased(std::size_t count, Erased task, void* context) {
   if (shared) {
     std::uint64_t state = state_.fetch_or(kClosed, std::memory_order_acq_rel);
     Spin spin;
+    bool patient = true;
     for (; (state & kWorkers) != 0; state = state_.load(std::memory_order_acquire)) {
-      if (!spin.poll()) {
-        std::this_thread::yield();
-      }
+      // A worker that shares this CPU needs it.
+      if (!(patient = patient && spin.poll())) std::this_thread::yield();
     }
   }
   if (failed_.load(std::memory_order_relaxed)) {

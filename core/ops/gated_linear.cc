@@ -10,7 +10,7 @@ void gated_linear(const Context& context, const Matrix& gate, const Matrix& up, 
   constexpr std::size_t unit_blocks = width / kTileRows;
   const std::size_t batch = input.batch();
   const std::size_t rows = gate.rows();
-  const std::size_t blocks = (rows + kTileRows - 1) / kTileRows;
+  const std::size_t blocks = block_count(rows);
   const std::size_t units = (blocks + unit_blocks - 1) / unit_blocks;
   for (const Matrix* matrix : {&gate, &up}) {
     if (traits(matrix->format()).tiled()) input.quantized(context);
@@ -19,8 +19,7 @@ void gated_linear(const Context& context, const Matrix& gate, const Matrix& up, 
   const QuantizedActivations* codes = output.codes == nullptr ? nullptr : &output.codes->fill();
   workspace.reserve(context.pool.threads() * 2 * batch * width);
 
-  const std::size_t turns = std::size_t{8} * context.pool.threads();
-  const std::size_t chunk = std::max<std::size_t>(1, units / turns);
+  const std::size_t chunk = turn_size(context, units);
   context.pool.run((units + chunk - 1) / chunk, [&](std::size_t turn, unsigned thread) {
     float* product = workspace.data() + thread * 2 * batch * width;
     float* factor = product + batch * width;

@@ -42,8 +42,6 @@ LinearArgs block_args(const MatrixPart& part, std::size_t begin, std::size_t end
   return args;
 }
 
-std::size_t block_count(std::size_t rows) { return (rows + kTileRows - 1) / kTileRows; }
-
 }  // namespace
 
 std::size_t Matrix::rows() const {
@@ -116,10 +114,7 @@ void linear(const Context& context, std::span<const LinearOutput> outputs, Linea
     if (traits(output.matrix->format()).tiled()) input.quantized(context);
     trace_linear(context, *output.matrix, input.batch());
   }
-  // About eight turns a thread: enough for uneven cores, few enough not to contend. A gemm takes
-  // blocks in pairs.
-  const std::size_t turns = std::size_t{8} * context.pool.threads();
-  const std::size_t chunk = (std::max<std::size_t>(2, blocks / turns) + 1) / 2 * 2;
+  const std::size_t chunk = (turn_size(context, blocks) + 1) / 2 * 2;  // a gemm takes pairs
   const auto chunks = [&](const LinearOutput& output) {
     return (block_count(output.matrix->rows()) + chunk - 1) / chunk;
   };

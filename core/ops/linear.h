@@ -1,6 +1,7 @@
 // Linear layers: y = W x, whatever W's format.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -78,6 +79,15 @@ void linear(const Context& context, std::span<const LinearOutput> outputs, Linea
 // first. The input is quantized already if the matrix is tiled.
 void linear_blocks(const Context& context, const Matrix& matrix, LinearInput& input,
                    std::size_t begin, std::size_t end, float* y, std::size_t y_stride);
+
+// Blocks of 16 outputs.
+inline std::size_t block_count(std::size_t rows) { return (rows + kTileRows - 1) / kTileRows; }
+
+// How many of `items` a thread takes at once: about eight turns each, enough for uneven cores, few
+// enough not to contend.
+inline std::size_t turn_size(const Context& context, std::size_t items) {
+  return std::max<std::size_t>(1, items / (std::size_t{8} * context.pool.threads()));
+}
 
 // Adds to the trace the kernel that runs for a matrix and this many rows.
 void trace_linear(const Context& context, const Matrix& matrix, std::size_t batch);

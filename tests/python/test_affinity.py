@@ -6,12 +6,13 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import doctor_devices as devices
 import pytest
 
 import pocketr1
-from pocketr1.errors import UsageError
+from pocketr1.errors import EngineError, UsageError
 from pocketr1.machine import Root, affinity, cpu_list, fast_cpus, find_cpu
 
 needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
@@ -71,6 +72,7 @@ def test_without_a_number_the_fast_cores_count(
 ) -> None:
     phone = find_cpu(devices.PHONE.write(tmp_path))
     monkeypatch.setattr(affinity, "find_cpu", lambda _: phone)
+    monkeypatch.setattr(affinity, "usable_cpus", lambda: 8)
     with pocketr1.load(tiny_bundle) as engine:
         assert engine.threads == phone.fast == 5
 
@@ -101,10 +103,31 @@ def test_what_is_no_list_is_refused(text: str) -> None:
     assert caught.value.code == "cpus-value"
 
 
-@pytest.mark.parametrize("cpus", [[], [4095], [-1], [1 << 70]])
-def test_cpus_that_are_not_there_are_refused(tiny_bundle: Path, cpus: list[int]) -> None:
+@pytest.mark.parametrize("cpus", [[], [4095], [-1], [1 << 70], ["a"], 3])
+def test_cpus_that_are_not_there_are_refused(tiny_bundle: Path, cpus: Any) -> None:
     before = os.sched_getaffinity(0)
     with pytest.raises(UsageError) as caught:
         pocketr1.load(tiny_bundle, cpus=cpus)
     assert caught.value.code == "cpus-value"
     assert os.sched_getaffinity(0) == before
+
+
+@needs_two
+def test_a_model_that_is_not_there_leaves_the_thread_where_it_was(tmp_path: Path) -> None:
+    def work() -> None:
+        before = os.sched_getaffinity(0)
+        with pytest.raises(EngineError):
+            pocketr1.load(tmp_path / "no-such", cpus=[min(before)])
+        assert os.sched_getaffinity(0) == before
+
+    in_a_thread(work)
+
+
+@needs_two
+def test_a_thread_held_to_one_cpu_computes_with_one(tiny_bundle: Path) -> None:
+    def work() -> None:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        with pocketr1.load(tiny_bundle) as engine:
+            assert engine.threads == 1
+
+    in_a_thread(work)

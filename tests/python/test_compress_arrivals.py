@@ -160,7 +160,7 @@ def test_a_layer_across_two_files_does_not_keep_both(tmp_path: Path, copies: Cop
 
 
 @pytest.mark.parametrize("published", [IN_ORDER], indirect=True, ids=["in order"])
-def test_killed_at_every_change_to_the_disk_it_resumes(
+def test_killed_at_any_change_to_the_disk_it_resumes(
     tmp_path: Path, published: Path, copies: Copies
 ) -> None:
     compress(published, tmp_path / "whole")
@@ -182,19 +182,57 @@ def test_killed_at_every_change_to_the_disk_it_resumes(
     raise AssertionError("the job never ended")
 
 
-def test_a_rest_that_was_deleted_is_made_good_by_its_file(
-    tmp_path: Path, published: Path, copies: Copies
-) -> None:
-    compress(published, tmp_path / "whole")
-    rests = tmp_path / "out.partial/rest"
+def stop_at_a_rest(copies: Copies, output: Path) -> Path:
+    """Stop a job when there is a rest; return the directory that holds it."""
+    rests = output.with_name(output.name + ".partial") / "rest"
 
     def progress(_: Progress) -> None:
         if any(rests.glob("*.safetensors")):
             raise StopError
 
     with pytest.raises(StopError):
-        run(copies, tmp_path / "out", progress=progress)
-    shutil.rmtree(rests)
+        run(copies, output, progress=progress)
+    return rests
+
+
+def test_a_job_with_a_rest_is_not_taken_up_without_arrivals(
+    tmp_path: Path, published: Path, copies: Copies
+) -> None:
+    compress(published, tmp_path / "whole")
+    rests = stop_at_a_rest(copies, tmp_path / "out")
+    kept = files(rests)
+
+    for discard in (False, True):
+        with pytest.raises(CompressionError) as caught:
+            compress(copies.directory, tmp_path / "out", discard_source=discard)
+        assert caught.value.code == "compress-job-arrivals"
+        assert files(rests) == kept
+
+    run(copies, tmp_path / "out")
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_what_a_kill_left_of_a_rest_does_not_count_against_the_disk(
+    tmp_path: Path, copies: Copies
+) -> None:
+    rests = stop_at_a_rest(copies, tmp_path / "out")
+    (rests / "model-00009-of-00009.safetensors.new").write_bytes(bytes(1000))
+    (rests / "model-00009-of-00009.safetensors").write_bytes(bytes(1000))
+    seen: list[list[str]] = []
+
+    def look(_: Progress) -> None:
+        seen.append(sorted(path.name for path in rests.iterdir()))
+
+    run(copies, tmp_path / "out", progress=look)
+
+    assert seen and not any("00009" in name for names in seen for name in names)
+
+
+def test_a_rest_that_was_deleted_is_made_good_by_its_file(
+    tmp_path: Path, published: Path, copies: Copies
+) -> None:
+    compress(published, tmp_path / "whole")
+    shutil.rmtree(stop_at_a_rest(copies, tmp_path / "out"))
 
     run(copies, tmp_path / "out")
 

@@ -139,8 +139,10 @@ void gemv(const LinearArgs& p, std::size_t block_begin, std::size_t block_end) {
       case 3:
         outputs<W, 1, 3, true>(p, block, 0);
         break;
-      default:
+      case 4:
         outputs<W, 1, 4, true>(p, block, 0);
+        break;
+      default:
         break;
     }
   }

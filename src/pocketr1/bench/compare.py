@@ -128,7 +128,10 @@ def _contestants(
     contestants: list[_Contestant] = []
     missing: list[MissingPeer] = []
     job = {"action": "find", "engine": OURS, "model": str(source)}
-    contestants += _found(OURS, _work(sys.executable, job))
+    try:
+        contestants += _found(OURS, _work(sys.executable, job))
+    except _JobError as failed:
+        raise EngineError("bench-died", model=source, status=failed.reason) from None
     for engine in dict.fromkeys(options.against):
         job = {"action": "find", "engine": engine, "directory": str(directory)}
         try:

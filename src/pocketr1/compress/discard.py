@@ -16,7 +16,7 @@ from pocketr1.compress.disk import gives_way, last_use, rest_bytes, rest_header,
 from pocketr1.compress.source import all_files
 from pocketr1.errors import CheckpointError, CompressionError
 
-__all__ = ["Discarder"]
+__all__ = ["Discarder", "clear_leftovers", "rests_of"]
 
 _PIECE = 8 << 20  # bytes
 
@@ -43,8 +43,8 @@ class Discarder:
             CompressionError: ``compress-discard``.
         """
         for name in rests_of(self._writer):
-            self._unlink(self._paths[name])
             checkpoint = _found_in(self._writer.rests / name, checkpoint)
+            self._unlink(self._paths[name])
         self.after_segment(self._writer.finished)
         return checkpoint
 
@@ -92,6 +92,15 @@ class Discarder:
             raise CompressionError("compress-discard", path=path, reason=reason) from error
 
 
+def clear_leftovers(writer: BundleWriter) -> None:
+    """Delete what a kill left of a rest that was being written; its weight file is still there."""
+    if writer.rests.is_dir():
+        with explain_write_errors(writer.rests):
+            for path in writer.rests.iterdir():
+                if path.name not in writer.discarded:
+                    path.unlink()
+
+
 def rests_of(writer: BundleWriter) -> Mapping[str, int]:
     """Return the bytes of each rest, by the name of its weight file."""
     rests = {name: writer.rests / name for name in sorted(writer.discarded)}
@@ -119,6 +128,9 @@ def _write_rest(rest: Path, tensors: Sequence[TensorInfo]) -> None:
         for tensor in tensors:
             _copy(tensor, descriptor)
         os.fsync(descriptor)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
     finally:
         os.close(descriptor)
     fresh.replace(rest)
@@ -127,18 +139,19 @@ def _write_rest(rest: Path, tensors: Sequence[TensorInfo]) -> None:
 
 
 def _copy(tensor: TensorInfo, descriptor: int) -> None:
-    left = tensor.nbytes
+    for begin in range(0, tensor.nbytes, _PIECE):
+        write_all(descriptor, _read(tensor, begin, min(_PIECE, tensor.nbytes - begin)))
+
+
+def _read(tensor: TensorInfo, begin: int, size: int) -> bytes:
     try:
-        file = tensor.file.open("rb", buffering=0)
+        with tensor.file.open("rb") as file:
+            file.seek(tensor.offset + begin)
+            piece = file.read(size)
     except OSError as error:
         reason = error.strerror or str(error)
         raise CheckpointError("checkpoint-read", where=str(tensor.file), reason=reason) from error
-    with file:
-        file.seek(tensor.offset)
-        while left:
-            piece = file.read(min(left, _PIECE))
-            if not piece:
-                reason = f"it ends within {tensor.source_name}"
-                raise CheckpointError("checkpoint-read", where=str(tensor.file), reason=reason)
-            write_all(descriptor, piece)
-            left -= len(piece)
+    if len(piece) < size:
+        reason = f"it ends within {tensor.source_name}"
+        raise CheckpointError("checkpoint-read", where=str(tensor.file), reason=reason)
+    return piece

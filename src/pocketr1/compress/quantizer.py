@@ -26,7 +26,7 @@ from pocketr1.bundle import (
 )
 from pocketr1.bundle.files import existing_parent
 from pocketr1.compress.defaults import DEFAULTS
-from pocketr1.compress.discard import Discarder, rests_of
+from pocketr1.compress.discard import Discarder, clear_leftovers, rests_of
 from pocketr1.compress.disk import peak_disk_bytes
 from pocketr1.compress.estimate import Estimate, estimate
 from pocketr1.compress.recipe import Recipe
@@ -252,6 +252,9 @@ class Quantizer:
             if not any((directory / source.file).exists() for source in job.sources):
                 return None
         headers = None if self._arrivals is None else self._arrivals.headers
+        clear_leftovers(writer)
+        if headers is None and rests_of(writer):
+            raise CompressionError("compress-job-arrivals", path=writer.partial)
         source = checkpoint.open(
             self.model_path,
             self.config_path,
@@ -278,7 +281,7 @@ class Quantizer:
         layout = writer.layout
         if self._arrivals is not None:
             assert writer.job is not None
-            rests = rests_of(writer)
+            rests = rests_of(writer) if self.discard_source else {}
             here = {
                 path.name: path.stat().st_size if path.exists() else self._arrivals.here(path)
                 for path in all_files(source)

@@ -94,8 +94,6 @@ def load(
     CheckpointError where it is damaged.
     """
     _check_options(threads, max_context, kv_format, device)
-    if cpus is not None:
-        cpus = pin(cpu_list(cpus) if isinstance(cpus, str) else cpus)
     source = locate(path)
     from pocketr1 import _core
 
@@ -105,9 +103,10 @@ def load(
         max_context = min(limit, DEFAULT_MAX_CONTEXT)
     elif max_context > limit:
         raise UsageError("max-context-value", value=max_context, limit=limit)
+    here = None if cpus is None else pin(cpu_list(cpus) if isinstance(cpus, str) else cpus)
     session = _core.Session(
         model,
-        threads=threads or min(_threads_for(cpus), _MAX_THREADS),
+        threads=threads or min(_threads_for(here), _MAX_THREADS),
         max_context=max_context,
         kv_format=kv_format,
         isa=isa or "",

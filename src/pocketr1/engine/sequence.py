@@ -119,17 +119,18 @@ class Sequence:
         self._tokens.extend(ids.tolist())
         return logits
 
-    def _look_ahead(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+    def _look_ahead(self, ids: npt.NDArray[np.int32], seen: int) -> npt.NDArray[np.float32]:
         """Append ``ids[0]`` and compute the others ahead; return all logits, (len(ids), vocab).
 
-        What was computed ahead before is forgotten; ``ids`` must fit the context.
+        What was computed ahead before is forgotten; ``ids`` must fit the context. seen: the
+        engine's cancels when the ids began to be drafted; one that came since is CancelledError.
         """
         before = len(self._tokens)
         self._restore(before)
         wanted = np.arange(len(ids), dtype=np.int32)
         engine = self._engine
         try:
-            logits = engine._step(self._handle, before, ids, wanted, seen=engine._cancels)
+            logits = engine._step(self._handle, before, ids, wanted, seen=seen)
         except BaseException:
             self._restore(before)
             raise

@@ -167,8 +167,9 @@ class Lookahead:
             self._pace.judged(len(self._draft), self._used)
         self._forget()
         began = perf_counter()
+        seen = self._engine._cancels
         draft = self._propose(history, min(room, self._most))
-        logits = sequence._look_ahead(np.array([token, *draft], np.int32))
+        logits = sequence._look_ahead(np.array([token, *draft], np.int32), seen)
         self._steps += 1
         self._drafted += len(draft)
         if self._pace is not None:

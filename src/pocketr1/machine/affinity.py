@@ -33,7 +33,8 @@ def fast_cpus(root: Root | None = None) -> tuple[int, ...]:
 
 def default_threads() -> int:
     """Return how many threads to compute with: as many as there are fast cores to use."""
-    return find_cpu(Root()).fast or usable_cpus()
+    usable = usable_cpus()  # of the calling thread
+    return min(find_cpu(Root()).fast or usable, usable)
 
 
 def pin(cpus: Iterable[int]) -> tuple[int, ...]:
@@ -42,9 +43,8 @@ def pin(cpus: Iterable[int]) -> tuple[int, ...]:
     Raises UsageError: ``cpus-value`` where the system has none of them for this process, or where
     it has no such call (macOS).
     """
-    wanted = tuple(sorted(set(cpus)))
     try:
-        os.sched_setaffinity(0, wanted)
+        os.sched_setaffinity(0, set(cpus))
         return tuple(sorted(os.sched_getaffinity(0)))
-    except (AttributeError, OSError, ValueError, OverflowError) as error:
-        raise UsageError("cpus-value", value=",".join(map(str, wanted))) from error
+    except (AttributeError, OSError, TypeError, ValueError, OverflowError) as error:
+        raise UsageError("cpus-value", value=cpus) from error

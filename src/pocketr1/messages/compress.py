@@ -121,6 +121,15 @@ TEXTS: dict[str, Text] = {
         "it goes on where it was.",
         "请检查路径和写入权限，然后重新运行同一命令，任务会从中断处继续。",
     ),
+    "compress-job-arrivals": Text(
+        "The unfinished job in {path} was begun by `pocketr1 pull --compress` and needs what it "
+        "kept of weight files that are gone.",
+        "{path} 中未完成的任务由 `pocketr1 pull --compress` 开始，"
+        "并依赖它为已删除的权重文件保留的部分。",
+        "Go on with the same `pocketr1 pull --compress` command, or delete that directory to begin "
+        "anew.",
+        "请用同一条 `pocketr1 pull --compress` 命令继续，或删除该目录重新开始。",
+    ),
     "compress-discard": Text(
         "The source file {path} cannot be deleted: {reason}.",
         "无法删除源文件 {path}：{reason}。",

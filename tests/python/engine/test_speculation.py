@@ -225,6 +225,26 @@ def test_a_cancel_inside_the_step_leaves_what_plain_decoding_leaves() -> None:
         assert session.length(sequence._handle) == 3
 
 
+def test_a_cancel_while_a_draft_is_written_runs_no_step_any_more() -> None:
+    engine = toy_engine()
+    session: Any = engine._session
+    steps: list[None] = []
+
+    class Cancelling(Scripted):
+        def propose(self, history: np.ndarray, most: int) -> list[int]:
+            engine.cancel()
+            session.before_step = lambda: steps.append(None)
+            return super().propose(history, most)
+
+    generation = engine.generate(
+        PROMPT, GREEDY, speculation=drafting(Cancelling(plain_text(PROMPT)), 8)
+    )
+    next(generation)
+    assert list(generation) == []
+    assert generation.finish_reason == "cancelled"
+    assert steps == []
+
+
 def test_a_sequence_is_as_without_speculation_whenever_one_looks() -> None:
     engine, text = toy_engine(), plain_text(PROMPT)
     with engine.sequence() as sequence:

@@ -81,8 +81,10 @@ struct KernelTable {
   void (*quantize_a8)(const float* x, std::size_t n, std::size_t stride, std::int8_t* codes,
                       float* scales, std::int32_t* sums);
   // Writes one head's key or value of one token into its block of a page.
-  void (*store_kv[kKvFormats])(const float* x, std::size_t head_dim, std::size_t token,
-                               std::uint8_t* block);
+  void (*store_key[kKvFormats])(const float* x, std::size_t head_dim, std::size_t token,
+                                std::uint8_t* block);
+  void (*store_value[kKvFormats])(const float* x, std::size_t head_dim, std::size_t token,
+                                  std::uint8_t* block);
   void (*attention[kKvFormats])(const AttentionArgs&);
 
   LinearKernel gemv[kWeightFormats];  // 1..4 rows of activations

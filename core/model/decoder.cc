@@ -104,7 +104,8 @@ void Decoder::attention_block(std::size_t index, std::span<const Row> rows,
   apply(context_, outputs, input, low_rank_);
 
   const KvFormat format = cache_.format();
-  const auto store_kv = context_.kernels.store_kv[static_cast<std::size_t>(format)];
+  const auto store_key = context_.kernels.store_key[static_cast<std::size_t>(format)];
+  const auto store_value = context_.kernels.store_value[static_cast<std::size_t>(format)];
   const std::size_t block = kv_block_bytes(format, head_dim);
   const std::size_t offset = cache_.layer_offset(index);
   context_.pool.run(n, [&](std::size_t r, unsigned) {
@@ -130,8 +131,8 @@ void Decoder::attention_block(std::size_t index, std::span<const Row> rows,
     for (std::size_t h = 0; h < shape.kv_heads; ++h) {
       const std::size_t token = position % kPageTokens;
       const float* v = v_.data() + r * kv_size;
-      store_kv(k + h * head_dim, head_dim, token, page + h * 2 * block);
-      store_kv(v + h * head_dim, head_dim, token, page + h * 2 * block + block);
+      store_key(k + h * head_dim, head_dim, token, page + h * 2 * block);
+      store_value(v + h * head_dim, head_dim, token, page + h * 2 * block + block);
     }
   });
 

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "formats/kv_format.h"
+
 namespace pocketr1 {
 namespace {
 
@@ -11,7 +13,6 @@ constexpr std::int64_t kLargest = std::int64_t{1} << 26;
 constexpr std::int64_t kMostPositions = std::int64_t{1} << 20;
 constexpr std::int64_t kMostHeads = 1024;
 constexpr std::int64_t kMostLayers = 4096;
-constexpr std::int64_t kLargestHead = 1024;
 
 std::size_t size(const Json& json, std::string_view key, std::int64_t most) {
   return static_cast<std::size_t>(json.at(key).integer(1, most));
@@ -33,7 +34,7 @@ ModelSpec parse_model_spec(const Json& json) {
   spec.architecture = json.at("architecture").string();
   spec.hidden_size = size(json, "hidden_size", kLargest);
   spec.vocab_size = size(json, "vocab_size", kLargest);
-  spec.head_dim = size(json, "head_dim", kLargestHead);
+  spec.head_dim = size(json, "head_dim", kLargestHeadDim);
   if (spec.head_dim % 2 != 0) json.at("head_dim").fail("is odd; rotary embedding needs pairs");
   spec.rms_norm_eps = positive(json.at("rms_norm_eps"));
   spec.max_positions = size(json, "max_positions", kMostPositions);

@@ -1,5 +1,6 @@
 // The float kernels of this instruction set, and the table of all its kernels.
 #include "kernels/avx2/f32x16.h"
+#include "kernels/avx2/i8_dot.h"
 #include "kernels/avx2/kernels.h"
 
 namespace pocketr1::avx2 {
@@ -8,18 +9,25 @@ constexpr std::size_t kRowsAtOnce = 2;
 constexpr std::size_t kBatchAtOnce = 2;
 constexpr std::size_t kHeadsTogether = 3;
 constexpr std::size_t kTokensTogether = 2;
+constexpr std::size_t kHeadsOfCodes = 4;
+constexpr std::size_t kKeyVectors = 1;
+constexpr std::size_t kValueVectors = 1;
 }  // namespace
 
 #include "kernels/generic/float_kernels.inl"
 // behind it, what builds on it:
 #include "kernels/generic/attention.inl"
+#include "kernels/generic/attention_int8.inl"
 #include "kernels/generic/linear_float.inl"
 
 // clang-format off
 constinit const KernelTable table{
   "avx2", rms_norm, silu_mul, exp_sum, quantize_a8,
-  {store_kv_f32, store_kv_f16, store_kv_int8},
-  {attention<KvFormat::f32>, attention<KvFormat::f16>, attention<KvFormat::int8>},
+  {store_kv_f32, store_kv_f16, store_key_int8},
+  {store_kv_f32, store_kv_f16, store_value_int8},
+  {attention<KvFormat::f32, FloatProducts<KvFormat::f32>>,
+   attention<KvFormat::f16, FloatProducts<KvFormat::f16>>,
+   attention<KvFormat::int8, Int8Products>},
   {
     {"linear_f32_avx2", linear_f32},
     {"linear_f16_avx2", linear_f16},

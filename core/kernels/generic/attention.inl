@@ -1,4 +1,5 @@
-// Attention over K/V pages and the writing of pages; included like float_kernels.inl, behind it.
+// Attention over K/V pages and the writing of pages whose elements are floats; included like
+// float_kernels.inl, behind it. attention_int8.inl has the products for int8 pages.
 //
 // One call takes the heads that share a K/V head over a range of tokens, in blocks of 64: scores,
 // then a running maximum and sum (Milakov and Gimelshein, Online normalizer calculation for
@@ -32,21 +33,6 @@ struct Block<KvFormat::f16> {
       : data(reinterpret_cast<const std::uint16_t*>(bytes)), dim(padded_dim) {}
   F32x16 load16(std::size_t token, std::size_t channel) const {
     return load_f16(data + token * dim + channel);
-  }
-};
-
-template <>
-struct Block<KvFormat::int8> {
-  const std::int8_t* data;
-  const std::uint16_t* scales;
-  std::size_t dim;
-  Block(const std::uint8_t* bytes, std::size_t padded_dim)
-      : data(reinterpret_cast<const std::int8_t*>(bytes)),
-        scales(reinterpret_cast<const std::uint16_t*>(bytes + kPageTokens * padded_dim)),
-        dim(padded_dim) {}
-  F32x16 load16(std::size_t token, std::size_t channel) const {
-    const std::uint16_t* scale = scales + token * (dim / kKvGroup) + channel / kKvGroup;
-    return mul(load_i8(data + token * dim + channel), broadcast_f16(scale));
   }
 };
 
@@ -134,28 +120,42 @@ void weigh_all(const Block<format>& values, std::size_t dim, std::size_t tokens,
   for (; c + 16 * kTokensTogether <= dim; c += 16 * kTokensTogether) {
     weigh<format, heads, kTokensTogether>(values, dim, tokens, weights, decay, c, out, ahead);
   }
-  for (; c < dim; c += 16) weigh<format, heads, 1>(values, dim, tokens, weights, decay, c, out, ahead);
+  for (; c < dim; c += 16)
+    weigh<format, heads, 1>(values, dim, tokens, weights, decay, c, out, ahead);
 }
 
-// Calls task(first, size) for the heads in parts of nearly equal size, at most kHeadsTogether; size
-// is a type whose value is known to the compiler.
+// Calls task(first, size) for the heads in parts of nearly equal size, at most `most`; size is a
+// type whose value is known to the compiler.
 template <std::size_t size>
 struct Size {
   static constexpr std::size_t value = size;
 };
-template <typename Task>
+template <std::size_t most, typename Task>
 void in_parts(std::size_t heads, const Task& task) {
-  const std::size_t parts = (heads + kHeadsTogether - 1) / kHeadsTogether;
+  const std::size_t parts = (heads + most - 1) / most;
   for (std::size_t part = 0, first = 0; part < parts; ++part) {
     const std::size_t size = heads / parts + (part < heads % parts ? 1 : 0);
     switch (size) {
-      case 1: task(first, Size<1>()); break;
-      case 2: task(first, Size<2>()); break;
-      case 3: task(first, Size<3>()); break;
-      case 4: if constexpr (kHeadsTogether >= 4) task(first, Size<4>()); break;
-      case 5: if constexpr (kHeadsTogether >= 5) task(first, Size<5>()); break;
-      case 6: if constexpr (kHeadsTogether >= 6) task(first, Size<6>()); break;
-      default: break;
+      case 1:
+        task(first, Size<1>());
+        break;
+      case 2:
+        task(first, Size<2>());
+        break;
+      case 3:
+        task(first, Size<3>());
+        break;
+      case 4:
+        if constexpr (most >= 4) task(first, Size<4>());
+        break;
+      case 5:
+        if constexpr (most >= 5) task(first, Size<5>());
+        break;
+      case 6:
+        if constexpr (most >= 6) task(first, Size<6>());
+        break;
+      default:
+        break;
     }
     first += size;
   }
@@ -179,11 +179,43 @@ inline float soften(float* weights, std::size_t tokens, float& running_max, floa
   return decay;
 }
 
-// At most kHeadsAtOnce heads.
+// The products of at most kHeadsAtOnce heads with a page whose elements are floats.
 template <KvFormat format>
+class FloatProducts {
+ public:
+  FloatProducts(const float* q, std::size_t heads, std::size_t dim, float scale)
+      : q_(q), heads_(heads), dim_(dim), scale_(scale) {}
+  // weights[h][t] = q[h] . key t * scale, for the first `tokens` tokens of a block of keys.
+  void score(const std::uint8_t* block, std::size_t tokens, float (*weights)[kPageTokens],
+             Ahead& ahead) const {
+    const Block<format> keys(block, dim_);
+    in_parts<kHeadsTogether>(heads_, [&](std::size_t first, auto size) {
+      all_scores<format, decltype(size)::value>(keys, dim_, q_ + first * dim_, scale_, tokens,
+                                                weights + first, ahead);
+    });
+  }
+  // out[h] = out[h] * decay[h] + the sum over tokens of weights[h][t] * value t.
+  void weigh(const std::uint8_t* block, std::size_t tokens, const float (*weights)[kPageTokens],
+             const float* decay, float* out, Ahead& ahead) const {
+    const Block<format> values(block, dim_);
+    in_parts<kHeadsTogether>(heads_, [&](std::size_t first, auto size) {
+      weigh_all<format, decltype(size)::value>(values, dim_, tokens, weights + first, decay + first,
+                                               out + first * dim_, ahead);
+    });
+  }
+
+ private:
+  const float* q_;
+  std::size_t heads_;
+  std::size_t dim_;
+  float scale_;
+};
+
+// At most kHeadsAtOnce heads.
+template <KvFormat format, typename Products>
 void attend(const AttentionArgs& p, std::size_t first_head, std::size_t heads) {
   const std::size_t dim = padded_head_dim(p.head_dim);
-  const float* q = p.q + first_head * dim;
+  const Products products(p.q + first_head * dim, heads, dim, p.scale);
   float* out = p.out + first_head * dim;
   float* running_max = p.max + first_head;
   float* running_sum = p.sum + first_head;
@@ -198,14 +230,10 @@ void attend(const AttentionArgs& p, std::size_t first_head, std::size_t heads) {
   for (std::size_t begin = p.begin; begin < p.end; begin += kPageTokens) {
     const std::size_t tokens = p.end - begin < kPageTokens ? p.end - begin : kPageTokens;
     const std::uint8_t* page = p.pages[begin / kPageTokens];
-    const Block<format> keys(page + p.k_offset, dim);
-    const Block<format> values(page + p.v_offset, dim);
+    const std::uint8_t* values = page + p.v_offset;
     const std::size_t block = kv_block_bytes(format, dim);
-    Ahead next{page + p.v_offset, page + p.v_offset + block / kPageTokens * tokens};
-    in_parts(heads, [&](std::size_t first, auto size) {
-      all_scores<format, decltype(size)::value>(keys, dim, q + first * dim, p.scale, tokens,
-                                                weights + first, next);
-    });
+    Ahead next{values, values + block / kPageTokens * tokens};
+    products.score(page + p.k_offset, tokens, weights, next);
     for (std::size_t h = 0; h < heads; ++h) {
       decay[h] = soften(weights[h], tokens, running_max[h], running_sum[h]);
     }
@@ -213,17 +241,15 @@ void attend(const AttentionArgs& p, std::size_t first_head, std::size_t heads) {
       const std::uint8_t* behind = p.pages[begin / kPageTokens + 1] + p.k_offset;
       next = {behind, behind + block};
     }
-    in_parts(heads, [&](std::size_t first, auto size) {
-      weigh_all<format, decltype(size)::value>(values, dim, tokens, weights + first, decay + first,
-                                               out + first * dim, next);
-    });
+    products.weigh(values, tokens, weights, decay, out, next);
   }
 }
 
-template <KvFormat format>
+template <KvFormat format, typename Products>
 void attention(const AttentionArgs& p) {
   for (std::size_t head = 0; head < p.heads; head += kHeadsAtOnce) {
-    attend<format>(p, head, p.heads - head < kHeadsAtOnce ? p.heads - head : kHeadsAtOnce);
+    attend<format, Products>(p, head,
+                             p.heads - head < kHeadsAtOnce ? p.heads - head : kHeadsAtOnce);
   }
 }
 
@@ -241,29 +267,6 @@ void store_kv_f16(const float* x, std::size_t head_dim, std::size_t token, std::
   for (std::size_t c = 0; c < dim; c += 16) {
     const F32x16 v = load_first(x + c, head_dim > c ? head_dim - c : 0);
     store_f16(row + c, max(min(v, broadcast(65504.0f)), broadcast(-65504.0f)));
-  }
-}
-
-void store_kv_int8(const float* x, std::size_t head_dim, std::size_t token, std::uint8_t* block) {
-  const std::size_t dim = padded_head_dim(head_dim);
-  std::int8_t* row = reinterpret_cast<std::int8_t*>(block) + token * dim;
-  std::uint16_t* scales =
-      reinterpret_cast<std::uint16_t*>(block + kPageTokens * dim) + token * (dim / kKvGroup);
-  for (std::size_t c = 0; c < dim; c += kKvGroup) {
-    const F32x16 low = load_first(x + c, head_dim > c ? head_dim - c : 0);
-    const F32x16 high = load_first(x + c + 16, head_dim > c + 16 ? head_dim - c - 16 : 0);
-    const float amax = reduce_max(max(abs(low), abs(high)));
-    const float wanted = amax / 127.0f;
-    std::uint16_t half[16];
-    store_f16(half, broadcast(wanted < 65504.0f ? wanted : 65504.0f));
-    scales[c / kKvGroup] = half[0];
-    // Codes are rounded against the scale as stored, so that its own rounding costs nothing.
-    const float scale = half_to_float(half[0]);
-    const F32x16 inverse = broadcast(scale > 0.0f ? 1.0f / scale : 0.0f);
-    const F32x16 top = broadcast(127.0f);
-    const F32x16 bottom = broadcast(-127.0f);
-    store_i8(row + c, round(max(min(mul(low, inverse), top), bottom)));
-    store_i8(row + c + 16, round(max(min(mul(high, inverse), top), bottom)));
   }
 }
 

@@ -28,6 +28,24 @@ OPENVINO = {
     8: ["--weight-format", "int8"],
 }
 
+# llama.cpp's converter refuses a tokenizer whose splitting it does not know, such as the one of our
+# random checkpoints, which get random ids anyway; with this before it, it names that splitting.
+CONVERT = """
+import runpy, sys
+from pathlib import Path
+del sys.argv[0]
+sys.path.insert(0, str(Path(sys.argv[0]).parent))
+from conversion.base import TextModel
+known = TextModel.get_vocab_base_pre
+def named(self, tokenizer):
+    try:
+        return known(self, tokenizer)
+    except NotImplementedError:
+        return "qwen2"
+TextModel.get_vocab_base_pre = named
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 
 def make(out: Path, write: Callable[[Path], None]) -> None:
     """Have ``write`` make ``out`` under another name, and rename it when it is complete."""
@@ -60,9 +78,10 @@ def llama_cpp(checkpoint: Path, out: Path, bits: int, source: Path) -> None:
     make(
         half,
         lambda partial: run(
-            sys.executable, converter, checkpoint, "--outfile", partial, "--outtype", "f16"
+            sys.executable, "-c", CONVERT, converter, checkpoint,
+            "--outfile", partial, "--outtype", "f16",
         ),
-    )
+    )  # fmt: skip
     for name, path in wanted.items():
         make(path, lambda partial, name=name: quantize(half, partial, GGUF[bits][name]))
     half.unlink()

@@ -157,7 +157,8 @@ def _sizes(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _label(engine: dict[str, Any]) -> str:
-    return f"{engine['engine']} {engine['model'].removesuffix('.gguf')}"
+    also = f" K/V {engine['kv_format']}" if engine.get("kv_format") else ""
+    return f"{engine['engine']} {engine['model'].removesuffix('.gguf')}{also}"
 
 
 def _cell(engine: dict[str, Any], figure: str) -> str:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,12 @@ class _Contestant:
     model: Path
     files: list[Path]
     versions: dict[str, str]
+    kv_format: str | None = None  # of ours, in the columns behind its first
+
+    @property
+    def name(self) -> str:
+        also = "" if self.kv_format is None else f" K/V {self.kv_format}"
+        return f"{self.engine} {self.model.name}{also}"
 
 
 def compare_engines(
@@ -94,7 +100,7 @@ def compare_engines(
         for index, contestant in enumerate(contestants):
             if turn and index not in results:
                 continue  # it failed before
-            name = f"{turn + 1}/{options.repeat}  {contestant.engine} {contestant.model.name}"
+            name = f"{turn + 1}/{options.repeat}  {contestant.name}"
             say = (lambda job, name=name: progress(f"{name}  {job}")) if progress else _silent
             try:
                 round_result = _round(contestant, options, threads, report.parameters, say, miss)
@@ -132,6 +138,7 @@ def _contestants(
         contestants += _found(OURS, _work(sys.executable, job))
     except _JobError as failed:
         raise EngineError("bench-died", model=source, status=failed.reason) from None
+    contestants += [replace(contestants[0], kv_format=kv) for kv in options.more_kv_formats]
     for engine in dict.fromkeys(options.against):
         job = {"action": "find", "engine": engine, "directory": str(directory)}
         try:
@@ -174,7 +181,8 @@ def _round(
         python = options.peer_python or python
 
     def job(context: int, sequences: int, *runs: dict[str, int]) -> dict[str, Any]:
-        load = LoadOptions(threads, context, sequences, options.kv_format, options.isa)
+        kv_format = contestant.kv_format or options.kv_format
+        load = LoadOptions(threads, context, sequences, kv_format, options.isa)
         return _work(
             python,
             {
@@ -242,6 +250,7 @@ def _round(
         weights_mb=answer["weight_bytes"] / 1e6,
         bits_per_weight=8 * answer["weight_bytes"] / parameters,
         values={name: [value] for name, value in values.items()},
+        kv_format=contestant.kv_format,
     )
 
 

@@ -10,6 +10,7 @@ from pocketr1.bench.machine import Machine
 from pocketr1.bench.peers import OURS, PEERS
 from pocketr1.bench.report import Spread, rounded
 from pocketr1.bench.roofline import Roofline
+from pocketr1.engine.loading import KV_FORMATS
 from pocketr1.errors import UsageError
 
 __all__ = ["FIGURES", "CompareOptions", "Comparison", "EngineResult", "MissingPeer"]
@@ -33,12 +34,14 @@ FIGURES = {
 class CompareOptions:
     """prompt_tokens, gen_tokens, threads, repeat, kv_format, isa: as BenchOptions.
 
+    more_kv_formats: in which ours is measured once more, each as an engine of its own.
+
     long_tokens: of the long prompt, 0 for none; together: sequences decoded at once, below 2 none.
     against: names of peers. peer_models: directory with a folder for each; ``None`` is the model's
     own name with ``-peers`` behind it. peer_python: the interpreter in which peers are installed,
     ``None`` for this one. roofline: measure the machine's limits, too.
 
-    Raises UsageError: ``bench-value``, ``bench-count``, ``bench-peer``.
+    Raises UsageError: ``bench-value``, ``bench-count``, ``bench-peer``, ``kv-format-value``.
     """
 
     prompt_tokens: int = 512
@@ -48,6 +51,7 @@ class CompareOptions:
     threads: int | None = None
     repeat: int = 3
     kv_format: str = "f16"
+    more_kv_formats: tuple[str, ...] = ()
     isa: str | None = None
     against: tuple[str, ...] = ()
     peer_models: str | None = None
@@ -63,6 +67,10 @@ class CompareOptions:
                     raise UsageError("bench-count", name=option, value=value)
             elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UsageError("bench-value", name=option, value=value)
+        for kv_format in (self.kv_format, *self.more_kv_formats):
+            if kv_format not in KV_FORMATS:
+                allowed = ", ".join(KV_FORMATS)
+                raise UsageError("kv-format-value", value=kv_format, allowed=allowed)
         for name in self.against:
             if name not in PEERS:
                 raise UsageError("bench-peer", name=name, known=", ".join(PEERS))
@@ -81,6 +89,8 @@ class MissingPeer:
 class EngineResult:
     """One engine with one model. values: figure -> one value per round; ``None`` if unmeasured.
 
+    kv_format: of ours where it is measured in several, and this is not the first.
+
     weights_mb: tensor bytes, 10^6; bits_per_weight: 8 x tensor bytes / the model's parameters.
     """
 
@@ -91,6 +101,7 @@ class EngineResult:
     weights_mb: float
     bits_per_weight: float
     values: dict[str, list[float | None]]
+    kv_format: str | None = None
 
     def spread(self, figure: str) -> Spread | None:
         """Return the median and extremes of a figure, ``None`` where it was not measured."""
@@ -153,6 +164,6 @@ class Comparison:
                 continue
             tree["figures"][name] = {**asdict(spread), "values": values[name]}
             gain = self.ours.gain_over(result, name)
-            if result is not self.ours and gain is not None:
+            if result.engine != OURS and gain is not None:
                 tree["gain"][name] = asdict(gain)
         return tree

@@ -103,6 +103,7 @@ def bench(
         from pocketr1.bench import CompareOptions, compare_engines
         from pocketr1.cli.bench_tables import show_comparison
 
+        first_kv, *more_kv = kv_format.split(",")
         options = CompareOptions(
             prompt_tokens=prompt_tokens,
             gen_tokens=gen_tokens,
@@ -110,7 +111,8 @@ def bench(
             together=together,
             threads=threads,
             repeat=repeat,
-            kv_format=kv_format,
+            kv_format=first_kv,
+            more_kv_formats=tuple(more_kv),
             against=_names(against),
             peer_models=peer_models,
             peer_python=peer_python,

@@ -92,8 +92,9 @@ def show_comparison(comparison: Comparison) -> None:
 
 
 def _label(result: EngineResult) -> str:
-    name = Path(result.model).name
-    return f"{result.engine} {name.removesuffix('.gguf')}"
+    name = Path(result.model).name.removesuffix(".gguf")
+    also = "" if result.kv_format is None else f" K/V {result.kv_format}"
+    return f"{result.engine} {name}{also}"
 
 
 def _matrix(comparison: Comparison, results: Sequence[EngineResult]) -> list[list[str]]:
@@ -120,7 +121,7 @@ def _cell(comparison: Comparison, result: EngineResult, figure: str) -> str:
         return ""
     text = f"{_short(spread.median)} ({_short(spread.min)} – {_short(spread.max)})"
     gain = comparison.ours.gain_over(result, figure)
-    if result is comparison.ours or gain is None:
+    if result.engine == comparison.ours.engine or gain is None:
         return text
     return f"{text} {gain.median:.2f}×"
 

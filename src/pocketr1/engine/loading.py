@@ -16,14 +16,14 @@ from pocketr1.machine import cpu_list, default_threads, pin, usable_cpus
 if TYPE_CHECKING:
     from pocketr1 import _core
 
-__all__ = ["DEFAULT_MAX_CONTEXT", "ModelSource", "load", "locate"]
+__all__ = ["DEFAULT_MAX_CONTEXT", "KV_FORMATS", "ModelSource", "load", "locate"]
 
 #: Context of ``load`` where none is asked for, or the model's own where that is shorter. Pages are
 #: allocated as they fill; a full F16 context of 8,192 tokens takes 235 MB with the 1.5B shape,
 #: 470 MB with 7B, 1.07 GB with Llama 8B; INT8 pages take a bit more than half of that.
 DEFAULT_MAX_CONTEXT = 8192
 
-_KV_FORMATS = ("f32", "f16", "int8")
+KV_FORMATS = ("f32", "f16", "int8")
 _MAX_THREADS = 256
 
 
@@ -119,8 +119,8 @@ def _check_options(threads: object, max_context: object, kv_format: object, devi
         raise UsageError("threads-value", value=threads, limit=_MAX_THREADS)
     if max_context is not None and not _in_range(max_context, 1, 1 << 31):
         raise UsageError("max-context-value", value=max_context, limit=(1 << 31) - 1)
-    if kv_format not in _KV_FORMATS:
-        raise UsageError("kv-format-value", value=kv_format, allowed=", ".join(_KV_FORMATS))
+    if kv_format not in KV_FORMATS:
+        raise UsageError("kv-format-value", value=kv_format, allowed=", ".join(KV_FORMATS))
     if device != "cpu":
         raise UsageError("device-value", value=device)
 

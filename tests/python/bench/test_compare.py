@@ -119,6 +119,25 @@ def test_all_engines_do_the_same_work(
     assert {call["intra_threads"] for call in log() if "open" in call} == {1}
 
 
+def test_ours_can_be_measured_in_several_kv_formats(
+    tiny_bundle: Path, models: Path, log: Callable[[], list[dict[str, Any]]]
+) -> None:
+    result = compare_engines(
+        str(tiny_bundle), options(models, "openvino", more_kv_formats=("int8",))
+    )
+    assert [engine.engine for engine in result.engines] == ["pocketr1", "pocketr1", "openvino"]
+    assert [engine.settings["kv"] for engine in result.engines] == ["f16", "int8", "u8"]
+    first, second, peer = result.to_dict()["engines"]
+    assert (first["kv_format"], second["kv_format"]) == (None, "int8")
+    assert not first["gain"] and not second["gain"] and peer["gain"]
+
+
+def test_a_kv_format_there_is_not_is_refused_before_anything_is_measured(models: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        options(models, more_kv_formats=("int4",))
+    assert caught.value.code == "kv-format-value"
+
+
 def test_llama_cpp_computes_every_token_of_a_prompt_in_batches(
     tiny_bundle: Path, models: Path, log: Callable[[], list[dict[str, Any]]]
 ) -> None:

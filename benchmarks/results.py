@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from pocketr1 import messages
+from pocketr1.bench import ScenarioReport
 from pocketr1.bench.svg import Bar, Curve, bar_chart, curves_over_time
+from pocketr1.cli.bench_tables import scenario_rows, step_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -130,11 +132,22 @@ def _git(*command: str) -> str:
 
 
 def table(report: dict[str, Any]) -> str:
-    """Return a comparison as Markdown, in the language that is set."""
+    """Return a comparison, or scenarios and steps, as Markdown, in the language that is set."""
+    if report["kind"] == "scenarios":
+        whole = ScenarioReport.from_dict(report)
+        tables = [scenario_rows(whole)] + ([step_rows(whole)] if whole.steps else [])
+        return "\n\n".join(map(_markdown, tables))
+    if report["kind"] == "sustain":
+        speeds = [sample["tok_s"] for sample in report["samples"]]
+        spread = f"{_short(min(speeds))}–{_short(max(speeds))}"
+        rows = [
+            [messages.text("cli-bench-sustained"), messages.text("cli-bench-kept")],
+            [f"{_short(report['tok_s'])} ({spread}) tok/s", f"{report['kept']:.0%}"],
+        ]
+        return _markdown(rows)
     sizes = _sizes(report)
     engines = report["engines"]
     rows = [["", *(_label(engine) for engine in engines)]]
-    rows.append(["---"] * len(rows[0]))
     for code, key, form in (
         ("cli-bench-weights-mb", "weights_mb", ".0f"),
         ("cli-bench-bits", "bits_per_weight", ".3f"),
@@ -144,7 +157,12 @@ def table(report: dict[str, Any]) -> str:
         if any(figure in engine["figures"] for engine in engines):
             name = messages.text(f"cli-bench-figure-{code}", "what", **sizes)
             rows.append([name, *(_cell(engine, figure) for engine in engines)])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return _markdown(rows)
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
 def _sizes(report: dict[str, Any]) -> dict[str, Any]:

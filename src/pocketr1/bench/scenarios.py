@@ -41,7 +41,8 @@ CLAIMS = {
 class ScenarioOptions:
     """tokens: written for each prompt, end-of-text ignored. steps: models of the second table, the
     most precise first; it is the reference of the others. task: a file of problems for accuracy;
-    text: a file for divergence and perplexity, ``None`` the prompts themselves.
+    text: a file for divergence and perplexity, ``None`` the prompts themselves. speculate: ``off``,
+    ``lookup`` or a draft model, as for the scenarios alone.
 
     Raises UsageError (``bench-value``).
     """
@@ -51,6 +52,7 @@ class ScenarioOptions:
     steps: tuple[str, ...] = ()
     task: str | None = None
     text: str | None = None
+    speculate: str = "off"
 
     def __post_init__(self) -> None:
         if isinstance(self.tokens, bool) or not isinstance(self.tokens, int) or self.tokens < 1:
@@ -63,6 +65,7 @@ class Scenario:
 
     cold: whether the model's files really were out of memory. ttft_s: the prompts' mean time to the
     first token. tok_s: all tokens behind the first ones over their time. memory_gb: peak, 10^9.
+    drafted, accepted: tokens of speculation; 0 without.
     """
 
     name: str
@@ -75,16 +78,19 @@ class Scenario:
     tokens: int
     isa: str
     threads: int
+    drafted: int
+    accepted: int
 
 
 @dataclass(frozen=True)
 class ScenarioReport:
-    """Both tables."""
+    """Both tables. speculate: as asked for."""
 
     model: str
     scenarios: list[Scenario]
     steps: list[Step] = field(default_factory=list)
     machine: Machine = field(default_factory=describe_machine)
+    speculate: str = "off"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, figures rounded to five digits, with the claims beside."""
@@ -93,6 +99,17 @@ class ScenarioReport:
             row["claim"] = asdict(CLAIMS[row["name"]])
         plain: dict[str, Any] = rounded({"kind": "scenarios", **tree})
         return plain
+
+    @classmethod
+    def from_dict(cls, tree: dict[str, Any]) -> ScenarioReport:
+        """Return the report ``to_dict`` described."""
+        rows = [
+            Scenario(**{name: value for name, value in row.items() if name != "claim"})
+            for row in tree["scenarios"]
+        ]
+        steps = [Step(**step) for step in tree["steps"]]
+        machine = Machine(**tree["machine"])
+        return cls(tree["model"], rows, steps, machine, tree["speculate"])
 
 
 def run_scenarios(
@@ -125,13 +142,14 @@ def run_scenarios(
                 text=options.text,
             )
         )
-    return ScenarioReport(model, scenarios, steps)
+    return ScenarioReport(model, scenarios, steps, speculate=options.speculate)
 
 
 def measure_scenario(model: str, options: dict[str, Any]) -> dict[str, Any]:
     """Do one scenario in this process, which has done nothing else."""
     from pocketr1.chat import ChatTemplate, load_tokenizer
     from pocketr1.engine import Sampling, load
+    from pocketr1.engine.loading import open_speculation
 
     name, tokens = options["name"], options["tokens"]
     began = perf_counter()
@@ -142,17 +160,26 @@ def measure_scenario(model: str, options: dict[str, Any]) -> dict[str, Any]:
     engine.logits([engine.spec.bos_token_id or 0])
     first_load_s = perf_counter() - began
     first_s = decode_s = 0.0
-    for prompt in prompts:
-        began = perf_counter()
-        writing = engine.generate(
-            prompt, Sampling(seed=0), max_tokens=tokens + 1, stop_token_ids=()
-        )
-        next(writing)
-        first = perf_counter() - began
-        for _ in writing:
-            pass
-        decode_s += perf_counter() - began - first
-        first_s += first
+    drafted = accepted = 0
+    with open_speculation(options["speculate"], engine) as speculation:
+        for prompt in prompts:
+            began = perf_counter()
+            writing = engine.generate(
+                prompt,
+                Sampling(seed=0),
+                max_tokens=tokens + 1,
+                stop_token_ids=(),
+                speculation=speculation,
+            )
+            next(writing)
+            first = perf_counter() - began
+            for _ in writing:
+                pass
+            decode_s += perf_counter() - began - first
+            first_s += first
+            if writing.speculated is not None:
+                drafted += writing.speculated.drafted
+                accepted += writing.speculated.accepted
     return {
         "name": name,
         "first_load_s": first_load_s,
@@ -163,6 +190,8 @@ def measure_scenario(model: str, options: dict[str, Any]) -> dict[str, Any]:
         "tokens": len(prompts) * tokens,
         "isa": engine.isa,
         "threads": engine.threads,
+        "drafted": drafted,
+        "accepted": accepted,
     }
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pocketr1.cli.numbers import whole
-from pocketr1.cli.options import Json, Model, Threads
+from pocketr1.cli.options import Cpus, Json, Model, Threads
 from pocketr1.cli.output import print_json, say
 from pocketr1.cli.progress import progress_bar
+from pocketr1.cli.speculation import Speculate
 from pocketr1.errors import UsageError
+
+if TYPE_CHECKING:
+    from pocketr1.bench import BenchOptions, CompareOptions, ScenarioOptions
 
 __all__ = ["bench"]
 
@@ -37,6 +41,7 @@ def bench(
         ),
     ] = 64,
     threads: Threads = None,
+    cpus: Cpus = None,
     repeat: Annotated[
         int,
         typer.Option(
@@ -44,7 +49,7 @@ def bench(
         ),
     ] = 3,
     kv_format: Annotated[
-        str, typer.Option(metavar="TYPE", show_default="f16", help="cli-option-kv-format")
+        str, typer.Option(metavar="TYPES", show_default="f16", help="cli-option-kv-formats")
     ] = "f16",
     against: Annotated[str | None, typer.Option(metavar="NAMES", help="cli-option-against")] = None,
     peer_models: Annotated[
@@ -75,9 +80,13 @@ def bench(
     steps: Annotated[str | None, typer.Option(metavar="DIRS", help="cli-option-steps")] = None,
     task: Annotated[str | None, typer.Option(metavar="FILE", help="cli-option-task")] = None,
     text: Annotated[str | None, typer.Option(metavar="FILE", help="cli-option-text")] = None,
+    speculate: Speculate = "off",
     json: Json = False,
 ) -> None:
     """Measure, then print a table or the report."""
+    from pocketr1.bench import BenchOptions, CompareOptions, ScenarioOptions
+    from pocketr1.machine import pinned
+
     modes = {
         "--against": against is not None,
         "--roofline": roofline,
@@ -92,51 +101,47 @@ def bench(
         ("--steps", steps, "--scenarios"),
         ("--task", task, "--steps"),
         ("--text", text, "--steps"),
+        ("--speculate", None if speculate == "off" else speculate, "--scenarios"),
     ):
         if value is not None and not (steps is not None if needs == "--steps" else modes[needs]):
             raise UsageError("bench-needs", option=option, needs=needs)
-    if sustain is not None:
-        _sustain(model, sustain, threads, plot, json)
-    elif scenarios:
-        _scenarios(model, gen_tokens, threads, (_names(steps), task, text), json)
-    elif against is not None or roofline:
-        from pocketr1.bench import CompareOptions, compare_engines
-        from pocketr1.cli.bench_tables import show_comparison
-
-        first_kv, *more_kv = kv_format.split(",")
-        options = CompareOptions(
-            prompt_tokens=prompt_tokens,
-            gen_tokens=gen_tokens,
-            long_tokens=long_tokens,
-            together=together,
-            threads=threads,
-            repeat=repeat,
-            kv_format=first_kv,
-            more_kv_formats=tuple(more_kv),
-            against=_names(against),
-            peer_models=peer_models,
-            peer_python=peer_python,
-            roofline=roofline,
-        )
-        say("cli-bench-turns")
-        comparison = compare_engines(model, options, lambda job: say("cli-bench-job", job=job))
-        for missing in comparison.missing:
-            say(missing.code, **missing.params)
-        if json:
-            print_json(comparison.to_dict())
+    first_kv, *more_kv = _names(kv_format) or ("",)
+    if more_kv and against is None:
+        raise UsageError("bench-needs", option="--kv-format " + kv_format, needs="--against")
+    # What is pinned here is inherited by every process that measures, the peers' too.
+    with pinned(cpus) as here:
+        threads = threads or (None if here is None else len(here))
+        if sustain is not None:
+            _sustain(model, sustain, threads, plot, json)
+        elif scenarios:
+            _scenarios(
+                model,
+                ScenarioOptions(gen_tokens, threads, _names(steps), task, text, speculate),
+                json,
+            )
+        elif against is not None or roofline:
+            _compare(
+                model,
+                CompareOptions(
+                    prompt_tokens=prompt_tokens,
+                    gen_tokens=gen_tokens,
+                    long_tokens=long_tokens,
+                    together=together,
+                    threads=threads,
+                    repeat=repeat,
+                    kv_format=first_kv,
+                    more_kv_formats=tuple(more_kv),
+                    against=_names(against),
+                    peer_models=peer_models,
+                    peer_python=peer_python,
+                    roofline=roofline,
+                ),
+                json,
+            )
         else:
-            show_comparison(comparison)
-    else:
-        from pocketr1.bench import BenchOptions, run_bench
-        from pocketr1.cli.bench_tables import show_bench
-
-        plain = BenchOptions(prompt_tokens, gen_tokens, threads, repeat, kv_format)
-        say("cli-bench-started", model=model)
-        report = run_bench(model, plain)
-        if json:
-            print_json(report.to_dict())
-        else:
-            show_bench(report)
+            _measure(
+                model, BenchOptions(prompt_tokens, gen_tokens, threads, repeat, first_kv), json
+            )
 
 
 def _check_modes(on: list[str]) -> None:
@@ -173,21 +178,39 @@ def _sustain(model: str, time: str, threads: int | None, plot: str | None, json:
         show_sustain(report)
 
 
-def _scenarios(
-    model: str,
-    tokens: int,
-    threads: int | None,
-    second: tuple[tuple[str, ...], str | None, str | None],
-    json: bool,
-) -> None:
-    from pocketr1.bench import ScenarioOptions, run_scenarios
+def _scenarios(model: str, options: ScenarioOptions, json: bool) -> None:
+    from pocketr1.bench import run_scenarios
     from pocketr1.cli.bench_tables import show_scenarios
 
-    steps, task, text = second
-    options = ScenarioOptions(tokens, threads, steps, task, text)
     say("cli-bench-turns")
     report = run_scenarios(model, options, lambda job: say("cli-bench-job", job=job))
     if json:
         print_json(report.to_dict())
     else:
         show_scenarios(report)
+
+
+def _compare(model: str, options: CompareOptions, json: bool) -> None:
+    from pocketr1.bench import compare_engines
+    from pocketr1.cli.bench_tables import show_comparison
+
+    say("cli-bench-turns")
+    comparison = compare_engines(model, options, lambda job: say("cli-bench-job", job=job))
+    for missing in comparison.missing:
+        say(missing.code, **missing.params)
+    if json:
+        print_json(comparison.to_dict())
+    else:
+        show_comparison(comparison)
+
+
+def _measure(model: str, options: BenchOptions, json: bool) -> None:
+    from pocketr1.bench import run_bench
+    from pocketr1.cli.bench_tables import show_bench
+
+    say("cli-bench-started", model=model)
+    report = run_bench(model, options)
+    if json:
+        print_json(report.to_dict())
+    else:
+        show_bench(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,9 +19,16 @@ from pocketr1.bench import (
     SustainReport,
 )
 from pocketr1.cli import layout
-from pocketr1.cli.output import say, show, show_table
+from pocketr1.cli.output import is_terminal, say, show, show_table
 
-__all__ = ["show_bench", "show_comparison", "show_scenarios", "show_sustain"]
+__all__ = [
+    "scenario_rows",
+    "show_bench",
+    "show_comparison",
+    "show_scenarios",
+    "show_sustain",
+    "step_rows",
+]
 
 _FIGURES = {
     "load_cold_s": "load-cold",
@@ -75,8 +83,9 @@ def show_comparison(comparison: Comparison) -> None:
     show_table({**_machine(comparison.machine), "cli-bench-threads": str(comparison.threads)})
     show()
     for result in comparison.engines:
-        about = _pairs({**result.versions, **result.settings})
-        show(f"{_label(result)}: {about}")
+        rows = [(_label(result), _pairs({**result.settings, **result.versions}))]
+        room = layout.width() if is_terminal(sys.stdout) else None
+        show("\n".join(layout.labelled(rows, room)))
     peers = [result for result in comparison.engines if result is not ours]
     # As many engines side by side as the terminal holds, ours first in each block.
     per_block = max(1, (layout.width() - 62) // 26 + 1)
@@ -188,28 +197,38 @@ def show_scenarios(report: ScenarioReport) -> None:
     """Show the scenarios beside the claims, then the steps."""
     show_table({"cli-bench-model": report.model, **_machine(report.machine)})
     show()
-    claimed = messages.text("cli-bench-claimed")
-    heads = ("cli-bench-first-load", "cli-bench-speed", "cli-bench-memory-gb")
-    rows = [[messages.text("cli-bench-scenario")]]
-    for head in heads:
-        rows[0] += [messages.text(head), claimed]
-    for scenario in report.scenarios:
-        claim = asdict(CLAIMS[scenario.name])
-        row = [messages.text(f"cli-bench-scenario-{scenario.name}")]
-        for name, value in claim.items():
-            row += [_short(getattr(scenario, name)), f"{value:g}"]
-        rows.append(row)
-    _grid(rows)
+    _grid(scenario_rows(report))
     show()
     show("\n".join(layout.paragraphs(messages.text("cli-bench-claim-note"), layout.width())))
     if not all(scenario.cold for scenario in report.scenarios):
         say("cli-bench-first-load-warm")
     if report.steps:
         show()
-        _show_steps(report)
+        _grid(step_rows(report))
 
 
-def _show_steps(report: ScenarioReport) -> None:
+def scenario_rows(report: ScenarioReport) -> list[list[str]]:
+    """Return the table of scenarios, a claim behind each figure, its head first."""
+    claimed = messages.text("cli-bench-claimed")
+    heads = ("cli-bench-first-load", "cli-bench-speed", "cli-bench-memory-gb")
+    rows = [[messages.text("cli-bench-scenario")]]
+    for head in heads:
+        rows[0] += [messages.text(head), f"{claimed}: {messages.text(head)}"]
+    for scenario in report.scenarios:
+        claim = asdict(CLAIMS[scenario.name])
+        row = [messages.text(f"cli-bench-scenario-{scenario.name}")]
+        for name, value in claim.items():
+            row += [_short(getattr(scenario, name)), f"{value:g}"]
+        rows.append(row)
+    if report.speculate != "off":
+        rows[0].append(messages.text("cli-bench-accepted"))
+        for row, scenario in zip(rows[1:], report.scenarios, strict=True):
+            row.append(f"{scenario.accepted}/{scenario.drafted}")
+    return rows
+
+
+def step_rows(report: ScenarioReport) -> list[list[str]]:
+    """Return the table of steps, its head first."""
     names = ["", "-format", "-bits", "-memory", "-prefill", "-decode"]
     names += ["-perplexity", "-kld", "-top1", "-accuracy"]
     rows = [[messages.text(f"cli-bench-step{name}") for name in names]]
@@ -232,12 +251,24 @@ def _show_steps(report: ScenarioReport) -> None:
                 accuracy,
             ]
         )
-    _grid(rows)
+    return rows
 
 
 def _grid(rows: Sequence[Sequence[str]]) -> None:
-    """Show rows of cells, columns as wide as they need, the first to the left."""
+    """Show rows of cells, columns as wide as they need, the first to the left.
+
+    Where the terminal is narrower than that, each row becomes its first cell and, below it, the
+    others with their heads.
+    """
     widths = [max(layout.columns(row[at]) for row in rows) for at in range(len(rows[0]))]
+    if is_terminal(sys.stdout) and sum(widths) + 2 * len(widths) - 2 > layout.width():
+        head = rows[0]
+        for row in rows[1:] if len(head) > 2 else rows:
+            show(row[0])
+            pairs = zip(head[1:], row[1:], strict=True) if len(head) > 2 else [("", row[1])]
+            lines = layout.labelled([(f"  {name}", cell) for name, cell in pairs], layout.width())
+            show("\n".join(lines))
+        return
     for row in rows:
         cells = [
             cell + " " * (width - layout.columns(cell))

@@ -26,7 +26,7 @@ from pocketr1.cli.sampling import (
     TopP,
     make_sampling,
 )
-from pocketr1.cli.speculation import Speculate, open_speculation
+from pocketr1.cli.speculation import Speculate
 from pocketr1.errors import ChatError, ContextFullError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def chat(
         seed=seed,
     )
     from pocketr1.engine import load
+    from pocketr1.engine.loading import open_speculation
 
     with (
         load(model, threads=threads, cpus=cpus, max_context=max_context) as engine,

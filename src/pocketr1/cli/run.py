@@ -25,7 +25,7 @@ from pocketr1.cli.sampling import (
     TopP,
     make_sampling,
 )
-from pocketr1.cli.speculation import Speculate, open_speculation
+from pocketr1.cli.speculation import Speculate
 from pocketr1.errors import UsageError
 
 __all__ = ["run"]
@@ -73,6 +73,7 @@ def run(
         text, sampling, raw, system, max_tokens, max_answer_tokens, tuple(stop or ())
     )
     from pocketr1.engine import load
+    from pocketr1.engine.loading import open_speculation
 
     began = perf_counter()
     with load(model, threads=threads, cpus=cpus, max_context=max_context) as engine:

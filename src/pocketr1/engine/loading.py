@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pocketr1.engine.engine import Engine
+from pocketr1.engine.speculation import Speculation
 from pocketr1.errors import EngineError, UsageError
 from pocketr1.machine import cpu_list, default_threads, pin, usable_cpus
 
 if TYPE_CHECKING:
     from pocketr1 import _core
 
-__all__ = ["DEFAULT_MAX_CONTEXT", "KV_FORMATS", "ModelSource", "load", "locate"]
+__all__ = [
+    "DEFAULT_MAX_CONTEXT",
+    "KV_FORMATS",
+    "ModelSource",
+    "load",
+    "locate",
+    "open_speculation",
+]
 
 #: Context of ``load`` where none is asked for, or the model's own where that is shorter. Pages are
 #: allocated as they fill; a full F16 context of 8,192 tokens takes 235 MB with the 1.5B shape,
@@ -112,6 +121,31 @@ def load(
         isa=isa or "",
     )
     return Engine(model, session, source.path)
+
+
+@contextmanager
+def open_speculation(how: str, engine: Engine) -> Iterator[Speculation | None]:
+    """Hand out what ``off``, ``lookup`` or the path of a draft model ask for.
+
+    The draft model is loaded, and closed afterwards. Raises what loading it raises.
+    """
+    if how == "off":
+        yield None
+    elif how == "lookup":
+        yield Speculation()
+    else:
+        with _load_draft(how, engine) as draft:
+            yield Speculation(draft)
+
+
+def _load_draft(model: str, engine: Engine) -> Engine:
+    try:
+        return load(model, threads=engine.threads, max_context=engine.max_context)
+    except UsageError as error:
+        # It takes less context: beyond that the model goes on alone.
+        if error.code != "max-context-value":
+            raise
+        return load(model, threads=engine.threads)
 
 
 def _check_options(threads: object, max_context: object, kv_format: object, device: object) -> None:

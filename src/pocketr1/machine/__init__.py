@@ -6,7 +6,7 @@ absent, unreadable or nonsense is ``None``.
 
 from __future__ import annotations
 
-from pocketr1.machine.affinity import cpu_list, default_threads, fast_cpus, pin
+from pocketr1.machine.affinity import cpu_list, default_threads, fast_cpus, pin, pinned
 from pocketr1.machine.cpu import Cluster, Cpu, find_cpu
 from pocketr1.machine.frequency import current_mhz
 from pocketr1.machine.memory import Memory, find_memory
@@ -29,5 +29,6 @@ __all__ = [
     "measure_storage",
     "peak_rss_bytes",
     "pin",
+    "pinned",
     "usable_cpus",
 ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from pocketr1.errors import UsageError
 from pocketr1.machine.cpu import find_cpu
 from pocketr1.machine.process import usable_cpus
 from pocketr1.machine.root import Root, listed
 
-__all__ = ["cpu_list", "default_threads", "fast_cpus", "pin"]
+__all__ = ["cpu_list", "default_threads", "fast_cpus", "pin", "pinned"]
 
 
 def cpu_list(text: str) -> tuple[int, ...]:
@@ -48,3 +49,21 @@ def pin(cpus: Iterable[int]) -> tuple[int, ...]:
         return tuple(sorted(os.sched_getaffinity(0)))
     except (AttributeError, OSError, TypeError, ValueError, OverflowError) as error:
         raise UsageError("cpus-value", value=cpus) from error
+
+
+@contextmanager
+def pinned(cpus: Iterable[int] | str | None) -> Iterator[tuple[int, ...] | None]:
+    """:func:`pin` for the time of a ``with`` block, processes started in it included.
+
+    ``None`` pins nothing; a text is a :func:`cpu_list`. Hands out the CPUs. Raises as they do.
+    """
+    if cpus is None:
+        yield None
+        return
+    affinity = getattr(os, "sched_getaffinity", None)
+    before = affinity(0) if affinity else ()
+    try:
+        yield pin(cpu_list(cpus) if isinstance(cpus, str) else cpus)
+    finally:
+        if before:
+            os.sched_setaffinity(0, before)

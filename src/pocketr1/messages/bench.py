@@ -142,6 +142,7 @@ TEXTS: dict[str, Text] = {
     "cli-bench-speed": Text("tok/s", "tok/s"),
     "cli-bench-memory-gb": Text("memory, GB", "内存，GB"),
     "cli-bench-claimed": Text("claimed", "声称"),
+    "cli-bench-accepted": Text("drafts accepted", "接受的草稿"),
     "cli-bench-claim-note": Text(
         "claimed: by the brief, for a 7B model in INT8 on a Xiaomi 14. Compare only with a 7B.",
         "声称：项目说明中 7B INT8 模型在小米 14 上的数字。只应与 7B 模型比较。",

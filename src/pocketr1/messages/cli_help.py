@@ -255,7 +255,11 @@ TEXTS: dict[str, Text] = {
     "cli-option-prompt-tokens": Text("Tokens of the prompt.", "提示的词元数。"),
     "cli-option-gen-tokens": Text("Tokens to generate behind it.", "随后生成的词元数。"),
     "cli-option-repeat": Text("How often to measure.", "测量的次数。"),
-    "cli-option-kv-format": Text("K/V cache: f16, f32 or int8.", "K/V 缓存：f16、f32 或 int8。"),
+    "cli-option-kv-formats": Text(
+        "K/V cache: f16, f32 or int8. With --against also several, separated by commas: ours gets "
+        "a column for each.",
+        "K/V 缓存：f16、f32 或 int8。与 --against 合用时可写多个，用逗号分隔：我们的每种各占一列。",
+    ),
     "cli-option-against": Text(
         "Engines to measure beside ours, separated by commas: llama.cpp, openvino, ctranslate2. "
         "One that is missing is named and left out.",

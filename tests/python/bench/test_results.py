@@ -97,6 +97,29 @@ def test_a_peer_below_its_anchor_voids_the_run(results: Any, report: dict[str, A
     assert "llama.cpp q4_0  decode_tok_s  0.83 of its anchor  below its anchor" in lines
 
 
+@pytest.mark.parametrize(("language", "page"), [("en", "README.md"), ("zh", "README.zh-CN.md")])
+def test_every_table_of_a_page_that_names_an_engine_is_a_kept_one(
+    results: Any, language: str, page: str
+) -> None:
+    messages.set_language(language)
+    kept = [json.loads(path.read_text("utf-8")) for path in _kept()]
+    tables = {table for report in kept for table in results.table(report).split("\n\n")}
+    shown = [block for block in _tables(page) if "openvino" in block or "xiaomi" in block.lower()]
+    assert shown
+    assert [block for block in shown if block not in tables] == []
+
+
+def _kept() -> list[Path]:
+    return sorted((BENCHMARKS / "results").glob("*.json"))
+
+
+def _tables(page: str) -> list[str]:
+    """Return the Markdown tables of a page of the repository."""
+    text = (BENCHMARKS.parent / page).read_text("utf-8")
+    blocks = [block.strip() for block in text.split("\n\n")]
+    return [block for block in blocks if block.startswith("|")]
+
+
 def test_kept_results_can_be_drawn(results: Any) -> None:
     for path in sorted((BENCHMARKS / "results").glob("*.json")):
         kept = json.loads(path.read_text("utf-8"))

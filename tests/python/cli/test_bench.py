@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from pocketr1.cli import bench_tables, layout, output
 from pocketr1.cli.app import main
 
 FAKES = Path(__file__).parents[1] / "bench" / "fake_peers"
@@ -89,6 +91,50 @@ def test_scenarios_show_both_tables(
     assert "perplexity" in out and "w4g64" in out
 
 
+def test_speculation_is_counted_on_the_scenarios(
+    tiny_bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    line = ["bench", str(tiny_bundle), "--scenarios", "--gen-tokens", "24", "--threads", "1"]
+    assert main([*line, "--speculate", str(tiny_bundle), "--json"]) == 0
+    tree = json.loads(capfd.readouterr().out)
+    assert tree["speculate"] == str(tiny_bundle)
+    # Drafted by the model itself: what it says twice is the same.
+    assert all(row["drafted"] >= row["accepted"] > 0 for row in tree["scenarios"])
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no such call")
+def test_what_measures_runs_on_the_cpus_asked_for(
+    tiny_bundle: Path, peer: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = os.sched_getaffinity(0)
+    cpu = max(before)
+    line = ["bench", str(tiny_bundle), *SMALL[:-2], "--cpus", str(cpu), "--json"]
+    line += ["--against", "ctranslate2", "--peer-models", str(peer)]
+    assert main([*line, "--long-tokens", "0", "--together", "0"]) == 0
+    assert json.loads(capfd.readouterr().out)["threads"] == 1
+    calls = [json.loads(call) for call in (peer.parent / "log").read_text().splitlines()]
+    assert {tuple(call["cpus"]) for call in calls if "cpus" in call} == {(cpu,)}
+    assert os.sched_getaffinity(0) == before
+
+
+def test_on_a_narrow_terminal_each_figure_stands_below_its_name(
+    tiny_bundle: Path,
+    peer: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "48")
+    for module in (output, bench_tables):
+        monkeypatch.setattr(module, "is_terminal", lambda stream: True)
+    line = ["bench", str(tiny_bundle), *SMALL, "--against", "ctranslate2", "--roofline"]
+    line += ["--peer-models", str(peer), "--long-tokens", "16", "--together", "2"]
+    assert main(line) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert max(map(layout.columns, lines)) <= 48
+    at = lines.index("prefill 8, tok/s")
+    assert lines[at + 1].startswith("  pocketr1 ") and "×" in "".join(lines[at + 2 : at + 5])
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [
@@ -97,6 +143,10 @@ def test_scenarios_show_both_tables(
         (["--peer-models", "x"], "bench-needs"),
         (["--plot", "x.svg"], "bench-needs"),
         (["--scenarios", "--task", "x"], "bench-needs"),
+        (["--speculate", "lookup"], "bench-needs"),
+        (["--kv-format", "f16,int8"], "bench-needs"),
+        (["--against", "openvino", "--kv-format", "f16,int3"], "kv-format-value"),
+        (["--cpus", "none"], "cpus-value"),
         (["--sustain", "1m", "--scenarios"], "bench-modes"),
         (["--roofline", "--sustain", "1m"], "bench-modes"),
         (["--sustain", "soon"], "bench-duration"),

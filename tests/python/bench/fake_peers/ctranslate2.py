@@ -24,7 +24,8 @@ class Generator:
             os.kill(os.getpid(), 9)
         self._short = "short" in path
         self._single = "single" in path
-        _note({"open": Path(path).name, **options})
+        cpus = sorted(getattr(os, "sched_getaffinity", lambda _pid: ())(0))
+        _note({"open": Path(path).name, "cpus": cpus, **options})
 
     def generate_batch(
         self, prompts: list[list[str]], *, callback: Callable[[Any], bool], **options: Any

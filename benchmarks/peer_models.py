@@ -22,44 +22,72 @@ from pathlib import Path
 
 # llama.cpp's file types, as llama.h numbers them. 4 bits: the plain one, and the usual choice.
 GGUF = {4: {"q4_0": 2, "q4_k_m": 15}, 8: {"q8_0": 7}}
+SHARE = {4: 0.32, 8: 0.54}  # of a 16-bit checkpoint that such a file takes
 # What optimum-cli takes. Groups of 128 and symmetric: OpenVINO's own default for CPUs.
 OPENVINO = {
     4: ["--weight-format", "int4", "--group-size", "128", "--sym", "--ratio", "1.0"],
     8: ["--weight-format", "int8"],
 }
 
-# llama.cpp's converter refuses a tokenizer whose splitting it does not know, such as the one of our
-# random checkpoints, which get random ids anyway; with this before it, it names that splitting.
+# The tokenizer of our random checkpoints splits text in a way that llama.cpp's converter does not
+# know, and merges nothing, without which its loader refuses the file. With this before it, the
+# converter names a splitting it knows, and writes a merge of two bytes that no text has. Such
+# a model gets random ids anyway.
 CONVERT = """
 import runpy, sys
 from pathlib import Path
 del sys.argv[0]
 sys.path.insert(0, str(Path(sys.argv[0]).parent))
-from conversion.base import TextModel
-known = TextModel.get_vocab_base_pre
+from conversion import base
+known = base.TextModel.get_vocab_base_pre
 def named(self, tokenizer):
     try:
         return known(self, tokenizer)
     except NotImplementedError:
         return "qwen2"
-TextModel.get_vocab_base_pre = named
+base.TextModel.get_vocab_base_pre = named
+add = base.gguf.SpecialVocab.add_to_gguf
+def merged(self, writer, *rest, **more):
+    if self.load_merges and not self.merges:
+        self.merges = ["\u00ff \u00ff"]
+    return add(self, writer, *rest, **more)
+base.gguf.SpecialVocab.add_to_gguf = merged
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 def make(out: Path, write: Callable[[Path], None]) -> None:
-    """Have ``write`` make ``out`` under another name, and rename it when it is complete."""
+    """Have ``write`` make ``out`` under another name, and rename it when it is complete.
+
+    Nothing is left of what failed: half a model of 8 billion weights takes 14 GB.
+    """
     if out.exists():
         print(f"{out}: there already", file=sys.stderr)
         return
     partial = out.with_name(out.name + ".partial")
-    for old in (partial,):
-        shutil.rmtree(old, ignore_errors=True)
-        old.unlink(missing_ok=True)
+    _remove(partial)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write(partial)
+    try:
+        write(partial)
+    except BaseException:
+        _remove(partial)
+        raise
     partial.rename(out)
     print(f"{out}: made", file=sys.stderr)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def need(directory: Path, size: int) -> None:
+    """Raise OSError where fewer than ``size`` bytes are free for ``directory``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(directory).free
+    if free < size:
+        raise OSError(f"{size / 1e9:.1f} GB of disk are needed, {free / 1e9:.1f} GB are free")
 
 
 def run(*command: str | Path) -> None:
@@ -74,6 +102,10 @@ def llama_cpp(checkpoint: Path, out: Path, bits: int, source: Path) -> None:
     if all(path.exists() for path in wanted.values()):
         return
     half = out / "f16.gguf.intermediate"
+    weights = sum(path.stat().st_size for path in checkpoint.glob("*.safetensors"))
+    missing = [name for name, path in wanted.items() if not path.exists()]
+    parts = SHARE[bits] * len(missing) + (not half.exists())
+    need(out, int(weights * parts))
     converter = source / "vendor" / "llama.cpp" / "convert_hf_to_gguf.py"
     make(
         half,
@@ -88,7 +120,7 @@ def llama_cpp(checkpoint: Path, out: Path, bits: int, source: Path) -> None:
 
 
 def quantize(source: Path, out: Path, file_type: int) -> None:
-    """Call llama.cpp's quantizer with its defaults."""
+    """Call llama.cpp's quantizer with its defaults, and see that llama.cpp loads what it made."""
     import llama_cpp
 
     parameters = llama_cpp.llama_model_quantize_default_params()
@@ -97,7 +129,13 @@ def quantize(source: Path, out: Path, file_type: int) -> None:
         str(source).encode(), str(out).encode(), ctypes.byref(parameters)
     )
     if status != 0:
-        raise SystemExit(f"llama_model_quantize returned {status}")
+        raise OSError(f"llama_model_quantize returned {status}")
+    loading = llama_cpp.llama_model_default_params()
+    loading.n_gpu_layers, loading.vocab_only = 0, True
+    model = llama_cpp.llama_model_load_from_file(str(out).encode(), loading)
+    if not model:
+        raise OSError(f"llama.cpp cannot load {out}, which it made itself")
+    llama_cpp.llama_model_free(model)
 
 
 def openvino(checkpoint: Path, out: Path, bits: int) -> None:

@@ -10,7 +10,6 @@ from pocketr1.bench.machine import Machine
 from pocketr1.bench.peers import OURS, PEERS
 from pocketr1.bench.report import Spread, rounded
 from pocketr1.bench.roofline import Roofline
-from pocketr1.engine.loading import KV_FORMATS
 from pocketr1.errors import UsageError
 
 __all__ = ["FIGURES", "CompareOptions", "Comparison", "EngineResult", "MissingPeer"]
@@ -67,6 +66,9 @@ class CompareOptions:
                     raise UsageError("bench-count", name=option, value=value)
             elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UsageError("bench-value", name=option, value=value)
+        # Not above: the interpreter of a peer reads this file, and has no core.
+        from pocketr1.engine.loading import KV_FORMATS
+
         for kv_format in (self.kv_format, *self.more_kv_formats):
             if kv_format not in KV_FORMATS:
                 allowed = ", ".join(KV_FORMATS)

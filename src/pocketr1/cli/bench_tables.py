@@ -116,6 +116,9 @@ def _matrix(comparison: Comparison, results: Sequence[EngineResult]) -> list[lis
     rows = [[messages.text("cli-bench-engine"), *map(_label, results)]]
     rows.append([messages.text("cli-bench-weights-mb"), *(f"{r.weights_mb:.0f}" for r in results)])
     rows.append([messages.text("cli-bench-bits"), *(f"{r.bits_per_weight:.3f}" for r in results)])
+    caches = [result.settings.get("kv", "") for result in results]
+    if any(caches):
+        rows.append([messages.text("cli-bench-kv"), *(kv or "–" for kv in caches)])
     for figure, code in _FIGURES.items():
         cells = [_cell(comparison, result, figure) for result in results]
         if any(cells):
@@ -183,6 +186,7 @@ def show_sustain(report: SustainReport) -> None:
             "cli-bench-model": report.model,
             **_machine(report.machine),
             "cli-bench-threads": str(report.threads),
+            "cli-bench-time": f"{report.seconds / 60:.3g} min",
             "cli-bench-sustained": f"{mean:.2f} tok/s  ({min(speeds):.2f} – {max(speeds):.2f})",
             "cli-bench-kept": f"{report.kept:.0%}",
             "cli-bench-temperature": (
@@ -262,12 +266,15 @@ def _grid(rows: Sequence[Sequence[str]]) -> None:
     """
     widths = [max(layout.columns(row[at]) for row in rows) for at in range(len(rows[0]))]
     if is_terminal(sys.stdout) and sum(widths) + 2 * len(widths) - 2 > layout.width():
-        head = rows[0]
-        for row in rows[1:] if len(head) > 2 else rows:
+        if len(rows[0]) == 2:
+            show("\n".join(layout.labelled([(name, cell) for name, cell in rows], layout.width())))
+            return
+        for row in rows[1:]:
             show(row[0])
-            pairs = zip(head[1:], row[1:], strict=True) if len(head) > 2 else [("", row[1])]
-            lines = layout.labelled([(f"  {name}", cell) for name, cell in pairs], layout.width())
-            show("\n".join(lines))
+            for name, cell in zip(rows[0][1:], row[1:], strict=True):
+                together = f"  {name}: {cell}"
+                fits = layout.columns(together) <= layout.width()
+                show(together if fits else f"  {name}\n    {cell}")
         return
     for row in rows:
         cells = [

@@ -22,7 +22,7 @@ _IDEOGRAPH = re.compile(f"[{_WIDE}]")
 # What stays together: a command (to the end of the line; a reader copies it), a quoted one; a word
 # or a Chinese character, with what may not begin a line.
 _PIECE = re.compile(
-    rf"pocketr1 .*|\s+|(?:[{_WIDE}]|(?:`[^`]*`|[^\s{_WIDE}])+)[{re.escape(_CLOSING)}]*"
+    rf"pocketr1 [a-z].*|\s+|(?:[{_WIDE}]|(?:`[^`]*`|[^\s{_WIDE}])+)[{re.escape(_CLOSING)}]*"
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 from gguf_file import write_gguf
 
-from pocketr1.bench import FIGURES, PEERS, CompareOptions, Comparison, compare_engines
+import pocketr1
+from pocketr1.bench import FIGURES, PEERS, CompareOptions, Comparison, compare, compare_engines
 from pocketr1.errors import EngineError, UsageError
 
 FAKES = Path(__file__).parent / "fake_peers"
@@ -65,6 +67,20 @@ def options(models: Path, *against: str, **more: Any) -> CompareOptions:
         "against": against,
     }
     return CompareOptions(**{**small, **more})
+
+
+def test_a_peer_s_python_needs_neither_our_core_nor_numpy(tmp_path: Path) -> None:
+    # What an interpreter without the package has: the sources, and no compiled module in them.
+    package = tmp_path / "pocketr1"
+    source = Path(pocketr1.__file__).parent
+    shutil.copytree(source, package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    job = {"action": "find", "engine": "ctranslate2", "directory": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", compare._WORKER, str(package), json.dumps(job)],
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    assert json.loads(done.stdout)["failed"] == "not-installed"
 
 
 def test_every_engine_gets_every_figure_and_a_ratio(

@@ -47,7 +47,10 @@ class CTranslate2:
         self.weight_bytes = (model / "model.bin").stat().st_size
         self._tokens: list[str] = json.loads((model / "vocabulary.json").read_text("utf-8"))
         self.vocab_size = len(self._tokens)
-        self.settings = {"compute type": str(self._generator.compute_type)}
+        compute = str(self._generator.compute_type)
+        # It keeps K/V in the type that its activations have between products.
+        kv = {"int8_float32": "f32", "int8_bfloat16": "bf16", "int8_float16": "f16"}.get(compute)
+        self.settings = {"compute type": compute, **({} if kv is None else {"kv": kv})}
 
     def generate(self, prompts: Sequence[Sequence[int]], tokens: int) -> Times:
         """Generate greedily; a callback tells when each token is there."""

@@ -37,6 +37,24 @@ def llama_model_load_from_file(path: bytes, params: Any) -> str | None:
     return None if b"broken" in path else path.decode()
 
 
+def llama_model_free(model: str) -> None:
+    """Let go of it."""
+
+
+def llama_model_quantize_default_params() -> Any:
+    """Return a structure that can be passed by reference."""
+
+    class Parameters(ctypes.Structure):
+        _fields_ = [("ftype", ctypes.c_int)]
+
+    return Parameters()
+
+
+def llama_model_quantize(source: bytes, out: bytes, params: Any) -> int:
+    """Write no file; 0 is success."""
+    return 0
+
+
 def llama_context_default_params() -> Any:
     """Return an empty set of parameters."""
     return SimpleNamespace()

@@ -30,6 +30,37 @@ def test_a_task_is_read_as_it_is_written(tmp_path: Path) -> None:
     assert measure.read_task(path) == PROBLEMS
 
 
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (
+            '{"question": "Eggs?", "answer": "16 - 7 = <<16-7=9>>9 eggs.\\n#### 1,018"}',
+            measure.TaskProblem("Eggs?", "1,018"),
+        ),
+        (
+            '{"grade": 1, "input": "还剩多少页？", "golden": "9", "reasoning_step": 1}',
+            measure.TaskProblem("还剩多少页？", "9", "1"),
+        ),
+        (
+            '{"problem": "Solve.", "solution": "…", "answer": "\\\\frac{1}{2}", "subject": "Algebra"}',
+            measure.TaskProblem("Solve.", "\\frac{1}{2}", "Algebra"),
+        ),
+        (
+            '{"question": "q", "problem": "p", "answer": "1", "golden": "2", "language": "en"}',
+            measure.TaskProblem("q", "1", "en"),
+        ),
+    ],
+    ids=["GSM8K", "CMATH", "MATH", "the first key counts"],
+)
+def test_the_fields_of_published_tasks_are_known(
+    tmp_path: Path, line: str, problem: measure.TaskProblem
+) -> None:
+    path = tmp_path / "task.jsonl"
+    path.write_text(line, "utf-8")
+
+    assert measure.read_task(path) == [problem]
+
+
 def test_a_task_may_begin_with_a_byte_order_mark_and_hold_line_separators(tmp_path: Path) -> None:
     path = tmp_path / "task.jsonl"
     path.write_bytes('\ufeff{"question": "a\u2028b", "answer": "1"}\r\n'.encode())
@@ -62,6 +93,7 @@ def test_a_bad_line_is_named_in_chinese_too(tmp_path: Path, line: str) -> None:
             '{"question": "a", "answer": "b"}\n{"question": "a", "answer": "1", "group": []}',
             "task-field",
         ),
+        ('{"question": "a", "answer": "b"}\n{"question": "a", "answer": "x ####"}', "task-field"),
         ("\n\n", "task-empty"),
     ],
 )

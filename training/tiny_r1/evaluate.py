@@ -19,8 +19,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import pocketr1
 from pocketr1 import measure
 from pocketr1.chat import ChatTemplate, load_tokenizer
@@ -148,25 +146,22 @@ def divergences(variants: list[Variant]) -> dict[str, dict[str, Any]]:
     """
     tokenizer = load_tokenizer(variants[0].path)
     template = ChatTemplate.load(variants[0].path, tokenizer)
-    texts = []
+    exchanges = []
     for problem in islice(held_out_problems(seed=3), _TEXT_PROBLEMS):
         prompt = template.encode([{"role": "user", "content": problem.question}]).ids
         reply = f"{problem.thought}\n</think>\n\n{problem.reply}"
-        texts.append(([*prompt, *tokenizer.encode_markup(reply)], len(prompt)))
+        ids = (*prompt, *tokenizer.encode_markup(reply))
+        # Thought and answer count as one part here.
+        exchanges.append(measure.Exchange(ids, len(prompt), len(ids)))
     found = {}
     with pocketr1.load(variants[0].path) as reference:
         for variant in variants[1:]:
             if not variant.think:
                 continue
             with pocketr1.load(variant.path) as model:
-                compared = measure.compare_logits(
-                    (
-                        reference.logits(ids)[begin - 1 : -1],
-                        model.logits(ids)[begin - 1 : -1],
-                        np.array(ids[begin:]),
-                    )
-                    for ids, begin in texts
-                )
+                tally = measure.compare_exchanges(reference, model, exchanges)
+            compared = tally.comparison(measure.PARTS.index("reasoning"))
+            assert compared is not None
             found[variant.name] = {
                 **compared.divergence.to_dict(),
                 "perplexity": compared.model.value,

@@ -7,28 +7,48 @@ from pocketr1.measure.answers import final_answer, normal_form, same_answer
 from pocketr1.measure.divergence import (
     Comparison,
     Divergence,
+    Tally,
     compare,
     compare_logits,
     kl_divergence,
 )
+from pocketr1.measure.looping import is_looping
+from pocketr1.measure.overlap import Overlap, overlap
 from pocketr1.measure.perplexity import Perplexity, perplexity, token_losses
-from pocketr1.measure.task import Outcome, TaskProblem, read_task, run_task
+from pocketr1.measure.problems import TaskProblem, read_task
+from pocketr1.measure.repeated import repeated_difference, repeated_proportion
+from pocketr1.measure.replies import PARTS, Exchange, answer_begin, compare_exchanges
+from pocketr1.measure.task import Answering, JsonLinesTask, Outcome, Reply, Task, run_task
 
 __all__ = [
+    "PARTS",
+    "Answering",
     "Comparison",
     "Divergence",
+    "Exchange",
+    "JsonLinesTask",
     "Outcome",
+    "Overlap",
     "PairedDifference",
     "Perplexity",
     "Proportion",
+    "Reply",
+    "Tally",
+    "Task",
     "TaskProblem",
+    "answer_begin",
     "compare",
+    "compare_exchanges",
     "compare_logits",
     "final_answer",
+    "is_looping",
     "kl_divergence",
     "normal_form",
+    "overlap",
     "perplexity",
     "read_task",
+    "repeated_difference",
+    "repeated_proportion",
     "run_task",
     "same_answer",
     "token_losses",

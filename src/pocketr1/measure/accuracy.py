@@ -18,10 +18,14 @@ class Proportion:
 
     Wilson's score interval (Wilson, JASA 22, 1927; Newcombe, Statistics in Medicine 17:857, 1998,
     method 3) stays within [0, 1] and holds near 0 and 1, where the textbook's does not.
+
+    effective: how many independent answers the ``count`` are worth, where a problem was answered
+    more than once (:mod:`pocketr1.measure.repeated`); None: all of them.
     """
 
     right: int
     count: int
+    effective: float | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for counts that cannot be."""
@@ -41,12 +45,13 @@ class Proportion:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95% interval."""
-        n, p, z = self.count, self.value, NORMAL_QUANTILE
+        n = float(self.count if self.effective is None else self.effective)
+        p, z = self.value, NORMAL_QUANTILE
         middle = p + z * z / (2 * n)
         half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         scale = 1 + z * z / n
         low = 0.0 if self.right == 0 else (middle - half) / scale
-        high = 1.0 if self.right == n else (middle + half) / scale
+        high = 1.0 if self.right == self.count else (middle + half) / scale
         return low, high
 
     def to_dict(self) -> dict[str, object]:
@@ -64,13 +69,17 @@ class Proportion:
 class PairedDifference:
     """Two models on the same problems: how much more often the first is right.
 
-    both, first_only, second_only, neither: numbers of problems.
+    both, first_only, second_only, neither: numbers of problems (of answers, where each problem was
+    answered more than once: :mod:`pocketr1.measure.repeated` then gives ``effective``, how many
+    independent ones they are worth, and ``exact_p``, the p-value).
     """
 
     both: int
     first_only: int
     second_only: int
     neither: int
+    effective: float | None = None
+    exact_p: float | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for counts that cannot be."""
@@ -107,14 +116,16 @@ class PairedDifference:
         of the outcomes. Unlike the textbook's it does not shrink to a point where no problem, or
         only one, tells the models apart, which is just the case of a compression that costs little.
         """
-        n = self.count
-        a, b, c, d = self.both, self.first_only, self.second_only, self.neither
-        first, second = Proportion(a + b, n), Proportion(a + c, n)
+        share = 1.0 if self.effective is None else self.effective / self.count
+        a, b = share * self.both, share * self.first_only
+        c, d = share * self.second_only, share * self.neither
+        first = Proportion(self.both + self.first_only, self.count, self.effective)
+        second = Proportion(self.both + self.second_only, self.count, self.effective)
         low_1, high_1 = first.interval
         low_2, high_2 = second.interval
-        cross = float(a * d - b * c)
+        cross = a * d - b * c
         if cross > 0:
-            cross = max(cross - n / 2, 0)
+            cross = max(cross - share * self.count / 2, 0)
         scale = math.sqrt((a + b) * (c + d) * (a + c) * (b + d))
         correlation = cross / scale if scale else 0.0
 
@@ -131,6 +142,8 @@ class PairedDifference:
 
         How likely flips at least as uneven are, were both models equally good.
         """
+        if self.exact_p is not None:
+            return self.exact_p
         flips = self.first_only + self.second_only
         fewer = min(self.first_only, self.second_only)
         ways = tail = 1  # binomial coefficients of 0, and of all up to k

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketr1.engine.tokens import TokenIds
+from pocketr1.engine.tokens import TokenIds, as_token_array
 from pocketr1.errors import UsageError
 from pocketr1.measure.accuracy import NORMAL_QUANTILE
 from pocketr1.measure.perplexity import WINDOW, Perplexity, log_softmax, scored_logits, windows
@@ -18,7 +18,15 @@ from pocketr1.measure.perplexity import WINDOW, Perplexity, log_softmax, scored_
 if TYPE_CHECKING:
     from pocketr1.engine import Engine
 
-__all__ = ["Comparison", "Divergence", "compare", "compare_logits", "kl_divergence"]
+__all__ = [
+    "Comparison",
+    "Divergence",
+    "Tally",
+    "check_vocabularies",
+    "compare",
+    "compare_logits",
+    "kl_divergence",
+]
 
 #: Logits of the reference and of the model, and the tokens that follow.
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[Any]]
@@ -94,28 +102,91 @@ def _kl(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
     return total
 
 
-def compare(reference: Engine, model: Engine, ids: TokenIds, window: int = WINDOW) -> Comparison:
+class Tally:
+    """Gathers what single tokens say about two models, a batch of logits at a time.
+
+    Of each token five numbers are kept, so that a text of any length fits in memory beside the one
+    batch at work.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[NDArray[np.float64]] = []
+        self._parts: list[NDArray[np.uint8]] = []
+
+    def add(self, batch: Batch, part: int | NDArray[np.uint8] = 0) -> None:
+        """Take a batch; ``part`` is a label of its tokens, or an array of one for each."""
+        first, second, targets = batch
+        p, q = log_softmax(first), log_softmax(second)
+        index = np.asarray(targets, np.int64)[:, None]
+        p_true, q_true = (np.take_along_axis(x, index, 1)[:, 0] for x in (p, q))
+        agreed = (p.argmax(-1) == q.argmax(-1)).astype(np.float64)
+        shift = np.exp(q_true) - np.exp(p_true)
+        self._rows.append(np.stack([_kl(p, q), agreed, shift, -p_true, -q_true]))
+        self._parts.append(np.broadcast_to(np.asarray(part, np.uint8), len(index)).copy())
+
+    def divergences(self, part: int | None = None) -> NDArray[np.float64]:
+        """Return the divergence of each token, of one part or of all, in nats."""
+        values: NDArray[np.float64] = self._table(part)[0]
+        return values
+
+    def comparison(self, part: int | None = None) -> Comparison | None:
+        """Summarize one part, or all; None where it has no token."""
+        values, agreed, shifts, first, second = self._table(part)
+        count = len(values)
+        if not count:
+            return None
+        with np.errstate(invalid="ignore"):  # of infinite divergences
+            divergence = Divergence(
+                tokens=count,
+                mean=float(values.mean()),
+                error=float(values.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf,
+                median=float(np.median(values)),
+                p99=float(np.quantile(values, 0.99)),
+                maximum=float(values.max()),
+                top1_agreement=float(agreed.mean()),
+                rms_dp=float(np.sqrt(np.square(shifts).mean())),
+            )
+        return Comparison(divergence, Perplexity.of(first), Perplexity.of(second))
+
+    def _table(self, part: int | None) -> NDArray[np.float64]:
+        if not self._rows:
+            return np.empty((5, 0))
+        table = np.concatenate(self._rows, axis=1)
+        return table if part is None else table[:, np.concatenate(self._parts) == part]
+
+
+def compare(
+    reference: Engine,
+    model: Engine,
+    ids: TokenIds,
+    window: int = WINDOW,
+    *,
+    tally: Tally | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
     """Measure a model against its reference on a text, side by side, a chunk of logits at a time.
 
     ids: the text's token ids; see :func:`pocketr1.measure.perplexity.windows` for how it is cut.
+    tally: takes the single tokens, for a caller that wants more than the summary. progress: called
+    with tokens done and in all.
 
     Raises UsageError: ``measure-vocabulary`` where the models' vocabularies differ, and as
     ``windows``; what the engines raise.
     """
-    if reference.vocab_size != model.vocab_size:
-        raise UsageError(
-            "measure-vocabulary", reference=reference.vocab_size, model=model.vocab_size
-        )
+    check_vocabularies(reference, model)
     if window > model.max_context:
         raise UsageError("measure-window", value=window, limit=model.max_context)
-
-    def batches() -> Iterator[Batch]:
-        for piece, rows in windows(reference, ids, window):
-            one, other = (scored_logits(engine, piece, rows) for engine in (reference, model))
-            for (first, targets), (second, _) in zip(one, other, strict=True):
-                yield first, second, targets
-
-    return compare_logits(batches())
+    array = as_token_array(ids, model.vocab_size)
+    tally = Tally() if tally is None else tally
+    done, size = 0, min(window, len(array))
+    for piece, rows in windows(reference, array, window):
+        one, other = (scored_logits(engine, piece, rows) for engine in (reference, model))
+        for (first, targets), (second, _) in zip(one, other, strict=True):
+            tally.add((first, second, targets))
+        done += len(piece)
+        if progress is not None:
+            progress(done, len(array) // size * size)
+    return _known(tally.comparison())
 
 
 def compare_logits(batches: Iterable[Batch]) -> Comparison:
@@ -124,28 +195,21 @@ def compare_logits(batches: Iterable[Batch]) -> Comparison:
     Both logits are float32 of shape (rows, vocabulary); the tokens are (rows,). Raises ValueError
     where there is no row.
     """
-    divergences, agreed, shifts = [], [], []
-    losses: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
-    for first, second, targets in batches:
-        p, q = log_softmax(first), log_softmax(second)
-        divergences.append(_kl(p, q))
-        agreed.append(p.argmax(-1) == q.argmax(-1))
-        index = np.asarray(targets, np.int64)[:, None]
-        p_true, q_true = (np.take_along_axis(x, index, 1)[:, 0] for x in (p, q))
-        shifts.append(np.exp(q_true) - np.exp(p_true))
-        losses[0].append(-p_true)
-        losses[1].append(-q_true)
-    if not divergences:
+    tally = Tally()
+    for batch in batches:
+        tally.add(batch)
+    return _known(tally.comparison())
+
+
+def check_vocabularies(reference: Engine, model: Engine) -> None:
+    """Raise UsageError (``measure-vocabulary``) where the vocabularies differ in size."""
+    if reference.vocab_size != model.vocab_size:
+        raise UsageError(
+            "measure-vocabulary", reference=reference.vocab_size, model=model.vocab_size
+        )
+
+
+def _known(comparison: Comparison | None) -> Comparison:
+    if comparison is None:
         raise ValueError("no token was scored")
-    values = np.concatenate(divergences)
-    divergence = Divergence(
-        tokens=len(values),
-        mean=float(values.mean()),
-        error=float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.inf,
-        median=float(np.median(values)),
-        p99=float(np.quantile(values, 0.99)),
-        maximum=float(values.max()),
-        top1_agreement=float(np.concatenate(agreed).mean()),
-        rms_dp=float(np.sqrt(np.square(np.concatenate(shifts)).mean())),
-    )
-    return Comparison(divergence, *(Perplexity.of(np.concatenate(part)) for part in losses))
+    return comparison

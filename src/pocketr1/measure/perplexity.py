@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -105,15 +105,25 @@ def scored_logits(
         place += len(chunk)
 
 
-def perplexity(engine: Engine, ids: TokenIds, window: int = WINDOW) -> Perplexity:
+def perplexity(
+    engine: Engine,
+    ids: TokenIds,
+    window: int = WINDOW,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Perplexity:
     """Measure a model's perplexity on a text; see :func:`windows` for how it is cut.
 
-    ids: the text's token ids, without beginning-of-text. Raises UsageError as :func:`windows`, and
-    what the engine raises.
+    ids: the text's token ids, without beginning-of-text. progress: called with tokens done and in
+    all. Raises UsageError as :func:`windows`, and what the engine raises.
     """
-    losses = [
-        token_losses(logits, targets)
-        for piece, rows in windows(engine, ids, window)
-        for logits, targets in scored_logits(engine, piece, rows)
-    ]
+    array = as_token_array(ids, engine.vocab_size)
+    losses = []
+    done, size = 0, min(window, len(array))
+    for piece, rows in windows(engine, array, window):
+        for logits, targets in scored_logits(engine, piece, rows):
+            losses.append(token_losses(logits, targets))
+        done += len(piece)
+        if progress is not None:
+            progress(done, len(array) // size * size)
     return Perplexity.of(np.concatenate(losses))

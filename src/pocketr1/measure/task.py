@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pocketr1.chat import ChatTemplate, load_tokenizer, split_reasoning
 from pocketr1.engine import Engine, Sampling
 from pocketr1.engine.batch import DEFAULT_BATCH
-from pocketr1.errors import UsageError
 from pocketr1.measure.answers import final_answer, same_answer
+from pocketr1.measure.problems import TaskProblem, read_task
+from pocketr1.measure.replies import Exchange, answer_begin
 
-__all__ = ["Outcome", "TaskProblem", "read_task", "run_task"]
+__all__ = ["Answering", "JsonLinesTask", "Outcome", "Reply", "Task", "run_task"]
+
+_GREEDY = Sampling(temperature=0.0)
 
 
 @dataclass(frozen=True)
-class TaskProblem:
-    """A question and its answer; ``group`` (a language, a subject) lets figures be told apart."""
+class Answering:
+    """How problems are put to a model.
 
-    question: str
+    sampling: how tokens are drawn. max_tokens: of thought and answer together. think: False ends
+    the thought before it begins (``ChatTemplate.encode(skip_thought=True)``). batch: how many
+    answers are written together; it changes nothing but time and memory.
+    """
+
+    sampling: Sampling = _GREEDY
+    max_tokens: int = 2048
+    think: bool = True
+    batch: int = DEFAULT_BATCH
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model wrote.
+
+    exchange: prompt and reply as tokens, without the end-of-text token; answer: the text behind the
+    thought, empty where the reply never leaves it; text: the whole; finish_reason: ``stop``,
+    ``length`` or ``context``.
+    """
+
+    exchange: Exchange
     answer: str
-    group: str | None = None
+    text: str
+    finish_reason: str
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The reply's tokens."""
+        return self.exchange.ids[self.exchange.reasoning :]
 
 
 @dataclass(frozen=True)
@@ -41,44 +70,122 @@ class Outcome:
     text: str
 
 
-def read_task(path: str | Path) -> list[TaskProblem]:
-    """Read a task: one JSON object a line, with ``question``, ``answer`` and perhaps ``group``.
+class Task(Protocol):
+    """What an evaluation asks of a task: problems, replies to them, and what is right.
 
-    Empty lines are skipped, other keys ignored. A number as answer is taken as it is written.
-
-    Raises:
-        UsageError: ``task-file`` (unreadable), ``task-empty``, and naming the line ``task-line``
-            (no JSON) and ``task-field`` (a text is missing).
+    The replies of two models are compared problem by problem, so that ``run`` gives one for each,
+    in their order, and none may be left out. :class:`JsonLinesTask` is the one that comes along.
     """
-    path = Path(path)
-    try:
-        # Not splitlines(): JSON strings may hold U+2028 and its like as they are.
-        lines = path.read_text("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError("task-file", path=path, reason=reason) from error
-    problems = [
-        _problem(path, number, line) for number, line in enumerate(lines, 1) if line.strip()
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...
+
+    def load(self) -> Sequence[TaskProblem]:
+        """Return the problems, the same ones every time."""
+        ...
+
+    def run(
+        self,
+        engine: Engine,
+        problems: Sequence[TaskProblem],
+        answering: Answering,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Reply]:
+        """Return the model's reply to each problem; ``progress`` gets problems done and in all."""
+        ...
+
+    def score(self, problem: TaskProblem, reply: Reply) -> Outcome:
+        """Judge a reply."""
+        ...
+
+
+@dataclass(frozen=True)
+class JsonLinesTask:
+    r"""Problems of a file, as :func:`pocketr1.measure.read_task` reads them.
+
+    Each is put to the model in a conversation of its own. An answer is right if what the last
+    ``\boxed{}`` behind the thought holds, or the last number there, is exactly the expected one.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+    def load(self) -> list[TaskProblem]:
+        """Read the file; raises UsageError as ``read_task``."""
+        return read_task(self.path)
+
+    def run(
+        self,
+        engine: Engine,
+        problems: Sequence[TaskProblem],
+        answering: Answering,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Reply]:
+        """Put every problem to a model; raises as :func:`run_task`."""
+        return answer_all(engine, problems, answering, progress)
+
+    def score(self, problem: TaskProblem, reply: Reply) -> Outcome:
+        """Judge a reply by its final answer."""
+        return score_exactly(problem, reply)
+
+
+def answer_all(
+    engine: Engine,
+    problems: Sequence[TaskProblem],
+    answering: Answering,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Reply]:
+    """Put every problem to a model, each in a conversation of its own; replies in their order."""
+    tokenizer = load_tokenizer(engine.path)
+    template = ChatTemplate.load(engine.path, tokenizer)
+    prompts = [
+        template.encode(
+            [{"role": "user", "content": problem.question}], skip_thought=not answering.think
+        )
+        for problem in problems
     ]
-    if not problems:
-        raise UsageError("task-empty", path=path)
-    return problems
+    ends = {*engine.spec.eos_token_ids, tokenizer.eos_id}
+    replies: list[Reply | None] = [None] * len(problems)
+    completions = engine.generate_many(
+        (prompt.ids for prompt in prompts),
+        answering.sampling,
+        max_tokens=answering.max_tokens,
+        stop_token_ids=[end for end in ends if end is not None],
+        batch=answering.batch,
+    )
+    for done, completion in enumerate(completions, 1):
+        prompt = prompts[completion.index]
+        text = tokenizer.decode(completion.token_ids)
+        thought = answer_begin(tokenizer, completion.token_ids, opened=prompt.thinking)
+        begin = len(prompt.ids)
+        replies[completion.index] = Reply(
+            Exchange((*prompt.ids, *completion.token_ids), begin, begin + thought),
+            split_reasoning(text, opened=prompt.thinking)[1],
+            text,
+            completion.finish_reason,
+        )
+        if progress is not None:
+            progress(done, len(problems))
+    return [reply for reply in replies if reply is not None]
 
 
-def _problem(path: Path, number: int, line: str) -> TaskProblem:
-    try:
-        # Numbers stay text: 0.10 is not to become 0.1, nor 12345678901234567890 a float.
-        entry = json.loads(line, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError) as error:
-        raise UsageError("task-line", path=path, line=number, reason=str(error)) from error
-    fields = entry if isinstance(entry, dict) else {}
-    for key in ("question", "answer"):
-        if not isinstance(fields.get(key), str) or not fields[key].strip():
-            raise UsageError("task-field", path=path, line=number, key=key)
-    group = fields.get("group")
-    if group is not None and not isinstance(group, str):
-        raise UsageError("task-field", path=path, line=number, key="group")
-    return TaskProblem(fields["question"], fields["answer"], group)
+def score_exactly(problem: TaskProblem, reply: Reply) -> Outcome:
+    """Judge a reply by its final answer, which is looked for behind the thought."""
+    given = final_answer(reply.answer)
+    return Outcome(
+        problem,
+        same_answer(given, problem.answer),
+        given,
+        len(reply.token_ids),
+        reply.finish_reason,
+        reply.text,
+    )
 
 
 def run_task(
@@ -93,43 +200,13 @@ def run_task(
 ) -> list[Outcome]:
     """Put every problem to a model, each in a conversation of its own; outcomes in their order.
 
-    sampling: None is greedy. max_tokens: of thought and answer together. think: False ends the
-    thought before it begins (``ChatTemplate.encode(skip_thought=True)``). batch: how many answers
-    are written together; it changes nothing but the time. progress: called with problems done and
-    in all.
+    sampling: None is greedy. The other options: see :class:`Answering`. progress: called with
+    problems done and in all.
 
     The final answer is looked for behind the thought; a reply that never leaves its thought has
     none. Raises ChatError where the model has no usable tokenizer or template, and what
     ``Engine.generate_many`` raises.
     """
-    tokenizer = load_tokenizer(engine.path)
-    template = ChatTemplate.load(engine.path, tokenizer)
-    prompts = [
-        template.encode([{"role": "user", "content": problem.question}], skip_thought=not think)
-        for problem in problems
-    ]
-    ends = {*engine.spec.eos_token_ids, tokenizer.eos_id}
-    outcomes: list[Outcome | None] = [None] * len(problems)
-    completions = engine.generate_many(
-        (prompt.ids for prompt in prompts),
-        sampling or Sampling(temperature=0.0),
-        max_tokens=max_tokens,
-        stop_token_ids=[end for end in ends if end is not None],
-        batch=batch,
-    )
-    for done, completion in enumerate(completions, 1):
-        problem, prompt = problems[completion.index], prompts[completion.index]
-        text = tokenizer.decode(completion.token_ids)
-        _, reply = split_reasoning(text, opened=prompt.thinking)
-        given = final_answer(reply)
-        outcomes[completion.index] = Outcome(
-            problem,
-            same_answer(given, problem.answer),
-            given,
-            len(completion.token_ids),
-            completion.finish_reason,
-            text,
-        )
-        if progress is not None:
-            progress(done, len(problems))
-    return [outcome for outcome in outcomes if outcome is not None]
+    answering = Answering(sampling or _GREEDY, max_tokens, think, batch)
+    replies = answer_all(engine, problems, answering, progress)
+    return [score_exactly(*pair) for pair in zip(problems, replies, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import chat_support
 import pytest
 
 import pocketr1
@@ -42,7 +43,7 @@ def test_a_task_is_read_as_it_is_written(tmp_path: Path) -> None:
             measure.TaskProblem("还剩多少页？", "9", "1"),
         ),
         (
-            '{"problem": "Solve.", "solution": "…", "answer": "\\\\frac{1}{2}", "subject": "Algebra"}',
+            '{"problem": "Solve.", "answer": "\\\\frac{1}{2}", "subject": "Algebra"}',
             measure.TaskProblem("Solve.", "\\frac{1}{2}", "Algebra"),
         ),
         (
@@ -59,6 +60,19 @@ def test_the_fields_of_published_tasks_are_known(
     path.write_text(line, "utf-8")
 
     assert measure.read_task(path) == [problem]
+
+
+@pytest.mark.parametrize(("name", "count"), [("gsm8k-test.jsonl", 1319), ("cmath_dev.jsonl", 600)])
+def test_published_tasks_are_read_as_they_come(name: str, count: int) -> None:
+    path = chat_support.DATA / "math" / name
+    if not path.exists():
+        pytest.skip(f"needs {path} (set POCKETR1_DATA)")
+
+    problems = measure.read_task(path)
+
+    assert len(problems) == count
+    numbers = [measure.normal_form(problem.answer) for problem in problems]
+    assert not [number for number in numbers if isinstance(number, str)]
 
 
 def test_a_task_may_begin_with_a_byte_order_mark_and_hold_line_separators(tmp_path: Path) -> None:

@@ -1,9 +1,16 @@
-"""Draw problems: any index gives the same one, for training or held out."""
+"""Draw problems: any index gives the same one, for training or held out.
+
+    python -m tiny_r1.sample [--problems 1000] > held-out.jsonl
+
+writes held-out problems as a task of ``pocketr1 evaluate``.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, islice
 from random import Random
 
 from tiny_r1.dialogue import dialogue
@@ -12,7 +19,7 @@ from tiny_r1.problem import Family, Problem
 from tiny_r1.situations import age, average, journey, reading, rectangle, seats, shopping
 from tiny_r1.stories import story
 
-__all__ = ["LANGUAGES", "held_out_problems", "training_problem"]
+__all__ = ["LANGUAGES", "held_out_problems", "task_lines", "training_problem"]
 
 LANGUAGES = ("en", "zh")
 
@@ -65,3 +72,17 @@ def held_out_problems(seed: int = 0) -> Iterator[Problem]:
                 break
         seen.add(key)
         yield problem
+
+
+def task_lines(problems: int) -> Iterator[str]:
+    """Yield the first held-out problems as lines of JSON: question, answer, group (language)."""
+    for problem in islice(held_out_problems(), problems):
+        entry = {"question": problem.question, "answer": problem.answer, "group": problem.language}
+        yield json.dumps(entry, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Write held-out problems as a task.")
+    parser.add_argument("--problems", type=int, default=1000)
+    for line in task_lines(parser.parse_args().problems):
+        print(line)

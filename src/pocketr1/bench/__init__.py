@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pocketr1.bench.bench import run_bench
+from pocketr1.bench.bench import peak_memory, run_bench
 from pocketr1.bench.compare import compare_engines
 from pocketr1.bench.comparison import (
     FIGURES,
@@ -47,6 +47,7 @@ __all__ = [
     "compare_engines",
     "describe_machine",
     "duration",
+    "peak_memory",
     "run_bench",
     "run_scenarios",
     "run_sustain",

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pocketr1.bench.apart import apart
 from pocketr1.bench.report import BenchOptions, BenchReport
 
-__all__ = ["run_bench"]
+__all__ = ["peak_memory", "run_bench"]
 
 
 def run_bench(model: str | os.PathLike[str], options: BenchOptions | None = None) -> BenchReport:
@@ -19,3 +19,12 @@ def run_bench(model: str | os.PathLike[str], options: BenchOptions | None = None
     process ended without a report, for example killed for its memory.
     """
     return BenchReport.from_dict(apart("measure", model, asdict(options or BenchOptions())))
+
+
+def peak_memory(model: str | os.PathLike[str], options: BenchOptions | None = None) -> int:
+    """Return the peak memory, in bytes, of a new process that answers one prompt with ``model``.
+
+    It prefills ``prompt_tokens`` and decodes ``gen_tokens``, once. Raises as :func:`run_bench`.
+    """
+    tree = apart("peak", model, asdict(options or BenchOptions()))
+    return int(tree["peak_rss_bytes"])

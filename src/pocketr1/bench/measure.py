@@ -14,7 +14,7 @@ from pocketr1.bench.report import BenchOptions, BenchReport, Spread
 from pocketr1.engine import Engine, Sampling, load
 from pocketr1.machine import peak_rss_bytes
 
-__all__ = ["measure"]
+__all__ = ["measure", "measure_peak"]
 
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, seed=0)
 
@@ -66,6 +66,19 @@ def measure(model: str, options: BenchOptions) -> BenchReport:
         repeat=options.repeat,
         machine=describe_machine(),
     )
+
+
+def measure_peak(model: str, options: BenchOptions) -> int:
+    """Return the peak memory of this process, in bytes, when it has answered one prompt."""
+    with load(
+        model,
+        threads=options.threads,
+        max_context=options.prompt_tokens + options.gen_tokens + 1,
+        kv_format=options.kv_format,
+        isa=options.isa,
+    ) as engine:
+        _once(engine, options, 0)
+    return peak_rss_bytes()
 
 
 def _once(engine: Engine, options: BenchOptions, turn: int) -> tuple[float, float, float]:

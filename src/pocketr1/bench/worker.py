@@ -39,6 +39,13 @@ def _measure(model: str, options: dict[str, Any]) -> dict[str, Any]:
     return measure(model, BenchOptions(**options)).to_dict()
 
 
+def _peak(model: str, options: dict[str, Any]) -> dict[str, Any]:
+    from pocketr1.bench.measure import measure_peak
+    from pocketr1.bench.report import BenchOptions
+
+    return {"peak_rss_bytes": measure_peak(model, BenchOptions(**options))}
+
+
 def _scenario(model: str, options: dict[str, Any]) -> dict[str, Any]:
     from pocketr1.bench.scenarios import measure_scenario
 
@@ -53,6 +60,7 @@ def _quality(model: str, options: dict[str, Any]) -> dict[str, Any]:
 
 _WORKS: dict[str, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
     "measure": _measure,
+    "peak": _peak,
     "scenario": _scenario,
     "quality": _quality,
 }

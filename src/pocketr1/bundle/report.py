@@ -50,6 +50,8 @@ class BundleReport:
     segments: int
     largest_segment: int
     tensors: tuple[TensorReport, ...]
+    calibration: Mapping[str, Any] | None  # what is on record of the text it was calibrated with
+    gate: Mapping[str, Any] | None  # the judgement it was published with
     verified: bool  # every hash and every value was checked
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,6 +119,8 @@ def inspect(
         segments=len(segments),
         largest_segment=max((size for _, _, size in segments), default=0),
         tensors=tuple(tensors),
+        calibration=_object(metadata.get("calibration")) or None,
+        gate=_object(metadata.get("gate")) or None,
         verified=verify,
     )
 

@@ -7,6 +7,7 @@ While a job runs, everything lies in ``OUTPUT.partial``::
     OUTPUT.partial/journal    what is finished
     OUTPUT.partial/rest/      what is still needed of source files that were deleted
     OUTPUT.partial/bundle/    the bundle in the making; bundle.json comes last
+    OUTPUT.partial/failed.json  why a whole bundle was not given its name
 
 One rename makes it ``OUTPUT``: a directory of that name is whole or not there.
 """
@@ -47,7 +48,8 @@ class BundleWriter:
     """Makes one bundle; a context manager that holds the job's lock.
 
     After entering, ``job`` is the unfinished job found on disk, or None: then call ``begin``. Write
-    the segments of ``pending`` in order, then ``publish``.
+    the segments of ``pending`` in order, then ``publish``; between the two, ``complete`` lets the
+    bundle be judged, and ``fail`` keeps it from its name.
     """
 
     def __init__(self, output: Path, *, overwrite: bool = False) -> None:
@@ -112,6 +114,11 @@ class BundleWriter:
     def published(self) -> bool:
         """Whether the bundle has its name."""
         return self.job is not None and self.output.exists() and not self._bundle.exists()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the job's bundle was judged and found wanting."""
+        return (self.partial / "failed.json").exists()
 
     @property
     def layout(self) -> BundleLayout:
@@ -199,15 +206,35 @@ class BundleWriter:
             self._shard.close()  # the next try begins at the end of the segment before
             raise
 
-    def publish(self) -> None:
-        """Write bundle.json and give the bundle its name, in one step."""
-        if self.finished != len(self.layout.segments):
-            raise ValueError("segments are missing")
-        self._shard.close()
+    def complete(self) -> Path:
+        """Write bundle.json, so that the bundle can be judged where it lies; return its path.
+
+        ``locate`` refuses it there: only a caller that knows what it is can open it.
+        """
+        with explain_write_errors(self.partial):
+            self._write_metadata(None)
+        return self._bundle
+
+    def withdraw(self) -> None:
+        """Take bundle.json away again: what lies there is the work of a job, and no bundle."""
+        with explain_write_errors(self.partial):
+            (self._bundle / "bundle.json").unlink(missing_ok=True)
+            sync_directory(self._bundle)
+
+    def fail(self, judgement: Mapping[str, Any]) -> None:
+        """Record why the bundle does not get its name; the job may be judged again."""
+        self.withdraw()
+        with explain_write_errors(self.partial):
+            text = json.dumps(judgement, ensure_ascii=False, indent=1)
+            write_file(self.partial / "failed.json", text.encode() + b"\n")
+
+    def publish(self, gate: Mapping[str, Any] | None = None) -> None:
+        """Write bundle.json and give the bundle its name, in one step.
+
+        gate: the judgement it is published with, as JSON types.
+        """
         with explain_write_errors(self.output):
-            text = json.dumps(self._metadata(), ensure_ascii=False, indent=1)
-            write_file(self._bundle / "bundle.json", text.encode() + b"\n")
-            sync_directory(self._bundle / "blocks")
+            self._write_metadata(gate)
             self._rename()
 
     def tensor_errors(self) -> list[dict[str, float]]:
@@ -277,6 +304,7 @@ class BundleWriter:
         (self.partial / "job.json").unlink(missing_ok=True)
         sync_directory(self.partial)
         (self.partial / "journal").unlink(missing_ok=True)
+        (self.partial / "failed.json").unlink(missing_ok=True)
         for directory in (self._bundle, self.rests, self.partial / "replaced"):
             if directory.exists():
                 shutil.rmtree(directory)
@@ -290,7 +318,15 @@ class BundleWriter:
             reason = f'tensor "{name}": a scale is negative or not finite'
             raise BundleError("bundle-scales", where=file, reason=reason)
 
-    def _metadata(self) -> dict[str, Any]:
+    def _write_metadata(self, gate: Mapping[str, Any] | None) -> None:
+        if self.finished != len(self.layout.segments):
+            raise ValueError("segments are missing")
+        self._shard.close()
+        text = json.dumps(self._metadata(gate), ensure_ascii=False, indent=1)
+        write_file(self._bundle / "bundle.json", text.encode() + b"\n")
+        sync_directory(self._bundle / "blocks")
+
+    def _metadata(self, gate: Mapping[str, Any] | None) -> dict[str, Any]:
         assert self.job is not None
         job, layout = self.job, self.layout
         hashes = self.source_hashes
@@ -308,6 +344,7 @@ class BundleWriter:
                 {"file": s.file, "size": s.size, "sha256": hashes[s.file]} for s in job.sources
             ],
             "calibration": None,
+            "gate": gate,
             "tensors": [
                 {"name": t.name, "format": t.format, "shape": list(t.shape), "error": error}
                 for t, error in zip(layout.tensors, self.tensor_errors(), strict=True)

@@ -18,8 +18,8 @@ _SECONDS_BETWEEN_CANCELS = 0.05
 
 
 @contextmanager
-def cancel_on_interrupt(engine: Engine) -> Iterator[None]:
-    """Let Ctrl-C cancel what ``engine`` computes, instead of raising KeyboardInterrupt.
+def cancel_on_interrupt(*engines: Engine) -> Iterator[None]:
+    """Let Ctrl-C cancel what the engines compute, instead of raising KeyboardInterrupt.
 
     Python runs its signal handlers only between two bytecodes of the main thread, which may be
     seconds away while a long prompt is computed. The byte that ``set_wakeup_fd`` has written at
@@ -36,7 +36,8 @@ def cancel_on_interrupt(engine: Engine) -> Iterator[None]:
     def watch() -> None:
         while number := os.read(reader, 1):
             while number[0] == signal.SIGINT and not left.is_set():
-                engine.cancel()
+                for engine in engines:
+                    engine.cancel()
                 left.wait(_SECONDS_BETWEEN_CANCELS)
 
     watcher = threading.Thread(target=watch, name="pocketr1-interrupt", daemon=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pocketr1.errors import UsageError
 
-__all__ = ["decimal", "whole"]
+__all__ = ["decimal", "points", "whole"]
 
 
 def whole(option: str) -> Callable[[str], int]:
@@ -29,5 +29,14 @@ def decimal(option: str) -> Callable[[str], float]:
             return float(value)
         except ValueError:
             raise UsageError("cli-not-number", option=option, value=value) from None
+
+    return parse
+
+
+def points(option: str) -> Callable[[str], float]:
+    """Return the parser of ``option``'s percentage points: ``8`` and ``8%`` are the same."""
+
+    def parse(value: str) -> float:
+        return decimal(option)(value.strip().removesuffix("%"))
 
     return parse

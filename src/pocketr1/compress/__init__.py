@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pocketr1.compress.defaults import BITS, DEFAULTS, GROUP_SIZES, Defaults
 from pocketr1.compress.estimate import Estimate
+from pocketr1.compress.gate import Gate, Judgement
 from pocketr1.compress.quantizer import CompressionReport, Progress, Quantizer
 from pocketr1.compress.recipe import Recipe
 
@@ -14,6 +15,8 @@ __all__ = [
     "CompressionReport",
     "Defaults",
     "Estimate",
+    "Gate",
+    "Judgement",
     "Progress",
     "Quantizer",
     "Recipe",

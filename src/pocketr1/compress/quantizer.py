@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from pocketr1.compress.defaults import DEFAULTS
 from pocketr1.compress.discard import Discarder, clear_leftovers, rests_of
 from pocketr1.compress.disk import peak_disk_bytes
 from pocketr1.compress.estimate import Estimate, estimate
+from pocketr1.compress.gate import Gate, Judgement
 from pocketr1.compress.recipe import Recipe
 from pocketr1.compress.source import (
     Arrivals,
@@ -39,6 +40,7 @@ from pocketr1.compress.source import (
     source_files,
 )
 from pocketr1.compress.tokenizer import tokenizer_record
+from pocketr1.engine import ModelSource
 from pocketr1.errors import CompressionError, UsageError
 from pocketr1.machine import default_threads, peak_rss_bytes
 
@@ -65,6 +67,7 @@ class CompressionReport:
     seconds: float  # of this run
     resumed_segments: int  # that an earlier run had finished
     peak_rss_bytes: int  # of this process, since it began
+    evaluation: Mapping[str, Any] | None = None  # what the gate measured
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON types."""
@@ -73,6 +76,7 @@ class CompressionReport:
             "seconds": self.seconds,
             "resumed_segments": self.resumed_segments,
             "peak_rss_bytes": self.peak_rss_bytes,
+            "evaluation": None if self.evaluation is None else dict(self.evaluation),
         }
 
 
@@ -80,7 +84,8 @@ class Quantizer:
     """Compress a checkpoint: rounding to nearest with a searched scale per row and group.
 
     A job that is killed goes on where it was when it is run again with the same options; until it
-    is whole, the bundle lies in ``output_path + ".partial"``.
+    is whole, the bundle lies in ``output_path + ".partial"``. With a gate it stays there, marked as
+    failed, where the gate does not let it pass; run again, the job is judged anew.
     """
 
     def __init__(
@@ -100,6 +105,8 @@ class Quantizer:
         overwrite: bool = DEFAULTS.overwrite,
         progress: Callable[[Progress], None] | None = None,
         arrivals: Arrivals | None = None,
+        gate: Gate | None = None,
+        keep_failed: bool = False,
     ) -> None:
         """Check the options; nothing is read yet.
 
@@ -121,11 +128,17 @@ class Quantizer:
             progress: called often with how far the job is; what it raises stops the job.
             arrivals: brings weight files that are not there yet, each when the first segment
                 needs it.
+            gate: judges the whole bundle before it gets its name; it needs the source, so that
+                neither ``discard_source`` nor ``arrivals`` goes with it.
+            keep_failed: give the bundle its name although the gate did not let it pass; that it
+                failed stands in bundle.json.
 
         Raises:
             UsageError: ``compress-option``, ``compress-asymmetric``, ``compress-calibration``,
-                ``compress-output-missing``, ``threads-value``.
+                ``compress-output-missing``, ``compress-gate-source``, ``threads-value``.
         """
+        if gate is not None and (discard_source or arrivals is not None):
+            raise UsageError("compress-gate-source")
         if calibration_data is not None or calibration_samples is not None:
             raise UsageError("compress-calibration")
         if output_path is None:
@@ -145,6 +158,8 @@ class Quantizer:
         self.overwrite = overwrite
         self._progress = progress
         self._arrivals = arrivals
+        self._gate = gate
+        self._keep_failed = keep_failed
 
     def run(self) -> CompressionReport:
         """Compress; go on where a killed run was.
@@ -152,7 +167,8 @@ class Quantizer:
         Raises:
             CheckpointError: the source is missing, incomplete or damaged.
             CompressionError: a weight that is not finite or too large; the output exists, is in
-                use, is full, or belongs to another job.
+                use, is full, or belongs to another job; the gate did not let the bundle pass
+                (``compress-gate-failed``).
             UsageError: ``compress-tied-head``.
         """
         started = time.monotonic()
@@ -166,7 +182,8 @@ class Quantizer:
                 for path in source.missing_shards:  # of which nothing was needed
                     if path.name not in writer.source_hashes:
                         self._bring(writer, path)
-            writer.publish()
+            judgement = self._judge(writer)
+            writer.publish(None if judgement is None else judgement.record)
         try:
             bundle = inspect(self.output_path)
         except KeyboardInterrupt:  # too late to stop anything
@@ -176,6 +193,7 @@ class Quantizer:
             seconds=time.monotonic() - started,
             resumed_segments=resumed,
             peak_rss_bytes=peak_rss_bytes(),
+            evaluation=None if judgement is None else judgement.report,
         )
 
     def estimate(self) -> Estimate:
@@ -224,9 +242,11 @@ class Quantizer:
         try:
             return self._take_up(writer, writer.job)
         except CompressionError as error:
-            if error.code != "compress-job-differs" or writer.finished or writer.discarded:
+            lost = (writer.finished and not writer.failed) or writer.discarded
+            if error.code != "compress-job-differs" or lost:
                 raise
-            return self._begin(writer)  # nothing was finished, so nothing is lost
+            # Nothing was finished, or what was is not good enough: nothing is lost.
+            return self._begin(writer)
 
     def _begin(self, writer: BundleWriter) -> checkpoint.Checkpoint:
         headers = None if self._arrivals is None else self._arrivals.headers
@@ -339,6 +359,25 @@ class Quantizer:
             writer.write_segment(index, work.parts(writer.layout.segments[index]))
             if discarder is not None:
                 discarder.after_segment(index + 1)
+
+    def _judge(self, writer: BundleWriter) -> Judgement | None:
+        if self._gate is None:
+            return None
+        try:
+            judgement = self._gate(ModelSource("bundle", writer.complete()))
+        except BaseException:
+            writer.withdraw()
+            raise
+        if not judgement.passed and not self._keep_failed:
+            writer.fail(judgement.record)
+            raise CompressionError(
+                "compress-gate-failed",
+                path=writer.partial,
+                reasons=judgement.reasons,
+                advice=judgement.advice,
+                evaluation=judgement.report,
+            )
+        return judgement
 
     def _tell(self, progress: Progress) -> None:
         if self._progress is not None:

@@ -36,6 +36,8 @@ class ModelReport:
 
     bits_per_weight: 8 x weight_bytes / parameters; decoder_...: without embedding and head.
     kv_bytes_per_token: K/V in f16, all layers. created_by, plan, source: of a bundle, else empty.
+    calibration: what the bundle records of the text it was calibrated with, gate: of the judgement
+    it was published with; ``None`` where there was none.
     verified: every hash and every value was checked.
     """
 
@@ -53,6 +55,8 @@ class ModelReport:
     created_by: str = ""
     plan: dict[str, Any] | None = None
     source: tuple[dict[str, Any], ...] = ()
+    calibration: dict[str, Any] | None = None
+    gate: dict[str, Any] | None = None
     verified: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,7 +65,7 @@ class ModelReport:
 
 
 def inspect(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | ModelSource,
     *,
     verify: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -103,6 +107,8 @@ def _bundle(
         created_by=report.created_by,
         plan=dict(report.plan),
         source=tuple(dict(row) for row in report.source),
+        calibration=None if report.calibration is None else dict(report.calibration),
+        gate=None if report.gate is None else dict(report.gate),
         verified=report.verified,
     )
 

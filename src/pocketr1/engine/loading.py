@@ -44,13 +44,16 @@ class ModelSource:
     path: Path
 
 
-def locate(path: str | os.PathLike[str]) -> ModelSource:
+def locate(path: str | os.PathLike[str] | ModelSource) -> ModelSource:
     """Find the model ``path`` names: a bundle, a checkpoint directory, or ``"tiny"``.
 
     ``"tiny"`` is the model shipped with the package, wherever one stands; a directory of that name
-    is ``"./tiny"``. Raises EngineError: ``model-missing``, ``model-not-a-directory``,
-    ``model-unknown``, ``model-tiny-missing``.
+    is ``"./tiny"``. A :class:`ModelSource` is taken as it is. Raises EngineError:
+    ``model-missing``, ``model-not-a-directory``, ``model-unknown``, ``model-tiny-missing``,
+    ``model-unfinished`` for a bundle that its job has not given its name yet.
     """
+    if isinstance(path, ModelSource):
+        return path
     if path == "tiny":
         return _locate_tiny()
     directory = Path(path)
@@ -59,10 +62,18 @@ def locate(path: str | os.PathLike[str]) -> ModelSource:
     if not directory.is_dir():
         raise EngineError("model-not-a-directory", path=directory)
     if (directory / "bundle.json").is_file():
+        if _is_unfinished(directory.resolve()):
+            raise EngineError("model-unfinished", path=directory)
         return ModelSource("bundle", directory)
     if (directory / "config.json").is_file():
         return ModelSource("checkpoint", directory)
     raise EngineError("model-unknown", path=directory)
+
+
+def _is_unfinished(directory: Path) -> bool:
+    """Whether a job is still at work on this bundle, or has found it not good enough."""
+    job = directory.parent
+    return directory.name == "bundle" and job.suffix == ".partial" and (job / "job.json").is_file()
 
 
 def _locate_tiny() -> ModelSource:
@@ -74,7 +85,7 @@ def _locate_tiny() -> ModelSource:
 
 
 def load(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | ModelSource,
     *,
     threads: int | None = None,
     cpus: Iterable[int] | str | None = None,
@@ -86,7 +97,8 @@ def load(
 ) -> Engine:
     """Load a model and return the engine that runs it.
 
-    path: a bundle, a checkpoint directory (run uncompressed, as the reference), or ``"tiny"``.
+    path: a bundle, a checkpoint directory (run uncompressed, as the reference), or ``"tiny"``; or
+        what ``locate`` found.
     threads: ``None`` takes as many as there are fast cores, of those this process may use; work is
         dealt out in small pieces, so that slower ones would help little and heat much.
     cpus: the calling thread and the engine's own run on these CPUs alone from now on (Linux); also

@@ -8,6 +8,7 @@ from pocketr1.measure.divergence import (
     Comparison,
     Divergence,
     Tally,
+    check_vocabularies,
     compare,
     compare_logits,
     kl_divergence,
@@ -17,7 +18,13 @@ from pocketr1.measure.overlap import Overlap, overlap
 from pocketr1.measure.perplexity import Perplexity, perplexity, token_losses
 from pocketr1.measure.problems import TaskProblem, read_task
 from pocketr1.measure.repeated import repeated_difference, repeated_proportion
-from pocketr1.measure.replies import PARTS, Exchange, answer_begin, compare_exchanges
+from pocketr1.measure.replies import (
+    PARTS,
+    Exchange,
+    answer_begin,
+    compare_exchanges,
+    exchange_perplexity,
+)
 from pocketr1.measure.task import Answering, JsonLinesTask, Outcome, Reply, Task, run_task
 
 __all__ = [
@@ -37,9 +44,11 @@ __all__ = [
     "Task",
     "TaskProblem",
     "answer_begin",
+    "check_vocabularies",
     "compare",
     "compare_exchanges",
     "compare_logits",
+    "exchange_perplexity",
     "final_answer",
     "is_looping",
     "kl_divergence",

@@ -124,14 +124,14 @@ class Tally:
         self._rows.append(np.stack([_kl(p, q), agreed, shift, -p_true, -q_true]))
         self._parts.append(np.broadcast_to(np.asarray(part, np.uint8), len(index)).copy())
 
-    def divergences(self, part: int | None = None) -> NDArray[np.float64]:
-        """Return the divergence of each token, of one part or of all, in nats."""
-        values: NDArray[np.float64] = self._table(part)[0]
+    def divergences(self, *parts: int) -> NDArray[np.float64]:
+        """Return the divergence of each token of these parts, or of all, in nats."""
+        values: NDArray[np.float64] = self._table(parts)[0]
         return values
 
-    def comparison(self, part: int | None = None) -> Comparison | None:
-        """Summarize one part, or all; None where it has no token."""
-        values, agreed, shifts, first, second = self._table(part)
+    def comparison(self, *parts: int) -> Comparison | None:
+        """Summarize these parts, or all; None where they have no token."""
+        values, agreed, shifts, first, second = self._table(parts)
         count = len(values)
         if not count:
             return None
@@ -148,11 +148,11 @@ class Tally:
             )
         return Comparison(divergence, Perplexity.of(first), Perplexity.of(second))
 
-    def _table(self, part: int | None) -> NDArray[np.float64]:
+    def _table(self, parts: tuple[int, ...]) -> NDArray[np.float64]:
         if not self._rows:
             return np.empty((5, 0))
         table = np.concatenate(self._rows, axis=1)
-        return table if part is None else table[:, np.concatenate(self._parts) == part]
+        return table[:, np.isin(np.concatenate(self._parts), parts)] if parts else table
 
 
 def compare(

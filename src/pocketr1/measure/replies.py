@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pocketr1.chat import Tokenizer
 from pocketr1.errors import ContextFullError
 from pocketr1.measure.divergence import Tally, check_vocabularies
-from pocketr1.measure.perplexity import scored_logits
+from pocketr1.measure.perplexity import Perplexity, scored_logits, token_losses
 
 if TYPE_CHECKING:
     from pocketr1.engine import Engine
 
-__all__ = ["PARTS", "Exchange", "answer_begin", "compare_exchanges"]
+__all__ = ["PARTS", "Exchange", "answer_begin", "compare_exchanges", "exchange_perplexity"]
 
 #: The parts of an exchange; their places in this list are the labels of a :class:`Tally`.
 PARTS = ("prompt", "reasoning", "answer")
@@ -69,6 +69,31 @@ def answer_begin(tokenizer: Tokenizer, reply: Sequence[int], *, opened: bool) ->
     return len(reply) if thinks else 0
 
 
+def exchange_perplexity(
+    engine: Engine,
+    exchanges: Iterable[Exchange],
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> Perplexity:
+    """Measure the perplexity of the replies of exchanges, their prompts left out.
+
+    progress: called with the number of tokens done. Raises ContextFullError
+    (``context-too-long``), ValueError where there is no token, and what the engine raises.
+    """
+    losses = []
+    done = 0
+    for exchange in exchanges:
+        _check_length(exchange, engine.max_context)
+        ids = np.array(exchange.ids, np.int32)
+        rows = slice(max(exchange.reasoning - 1, 0), len(ids) - 1)
+        for logits, targets in scored_logits(engine, ids, rows):
+            losses.append(token_losses(logits, targets))
+        done += len(ids)
+        if progress is not None:
+            progress(done)
+    return Perplexity.of(np.concatenate([np.empty(0), *losses]))
+
+
 def compare_exchanges(
     reference: Engine,
     model: Engine,
@@ -90,8 +115,7 @@ def compare_exchanges(
     tally = Tally() if tally is None else tally
     done = 0
     for exchange in exchanges:
-        if len(exchange.ids) > limit:
-            raise ContextFullError("context-too-long", tokens=len(exchange.ids), limit=limit)
+        _check_length(exchange, limit)
         ids, labels = np.array(exchange.ids, np.int32), exchange.labels()
         rows = slice(0, len(ids) - 1)
         place = 1
@@ -103,3 +127,8 @@ def compare_exchanges(
         if progress is not None:
             progress(done)
     return tally
+
+
+def _check_length(exchange: Exchange, limit: int) -> None:
+    if len(exchange.ids) > limit:
+        raise ContextFullError("context-too-long", tokens=len(exchange.ids), limit=limit)

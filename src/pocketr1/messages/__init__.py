@@ -19,6 +19,7 @@ from pocketr1.messages import (
     compress,
     doctor,
     engine,
+    evaluate,
     hub,
     measure,
 )
@@ -35,6 +36,7 @@ CATALOG: dict[str, Text] = {
     **engine.TEXTS,
     **chat.TEXTS,
     **measure.TEXTS,
+    **evaluate.TEXTS,
     **hub.TEXTS,
     **doctor.TEXTS,
     **bench.TEXTS,

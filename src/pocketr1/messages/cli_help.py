@@ -309,6 +309,87 @@ TEXTS: dict[str, Text] = {
         "With --steps: text for perplexity and divergence; without it, the questions.",
         "与 --steps 合用：计算困惑度和散度的文本；不指定时用这些问题。",
     ),
+    # evaluate
+    "cli-evaluate": Text(
+        "Measure what a model lost beside its reference, and judge it: PASS or FAIL.",
+        "测量模型相对于参照模型的损失，并给出结论：通过或未通过。",
+        "Both models solve the same problems with the same random numbers, and read the same "
+        "tokens side by side. FAIL (exit code 1) where the upper bound of the 95% interval of what "
+        "was lost is above a limit. Without --reference there are accuracy and perplexity, and no "
+        "verdict.\n\n"
+        "  pocketr1 evaluate r1-int4 --reference DeepSeek-R1-Distill-Qwen-1.5B --task gsm8k.jsonl",
+        "两个模型用相同的随机数解答相同的题目，并逐词元并排读取相同的内容。若损失的 95% 区间上界"
+        "超过限值，则未通过（退出码 1）。不指定 --reference 时只给出正确率和困惑度，没有结论。\n\n"
+        "  pocketr1 evaluate r1-int4 --reference DeepSeek-R1-Distill-Qwen-1.5B --task gsm8k.jsonl",
+    ),
+    "cli-option-reference": Text(
+        "The model to compare with, usually the checkpoint this one was made from.",
+        "用来比较的模型，通常是生成它的检查点。",
+    ),
+    "cli-option-evaluate-text": Text(
+        "A text for perplexity and divergence. A file that ends with .jsonl holds conversations, "
+        "one a line with question, reasoning and answer, which are told apart.",
+        "用来计算困惑度和散度的文本。以 .jsonl 结尾的文件每行是一段对话，含 question、reasoning 和 "
+        "answer，三部分分别计算。",
+    ),
+    "cli-option-evaluate-task": Text(
+        "Problems to solve, one JSON object a line with question and answer (GSM8K's and CMATH's "
+        "own files too); `tiny` is Tiny R1's. May be given several times.",
+        "要解答的题目，每行一个含 question 和 answer 的 JSON 对象（GSM8K、CMATH 的原文件也可以）；"
+        "`tiny` 是 Tiny R1 自带的题目。可多次指定。",
+    ),
+    "cli-option-limit": Text("Use the first N problems of each task.", "每个任务只用前 N 道题。"),
+    "cli-option-seeds": Text(
+        "Answer every problem N times, with different random numbers.",
+        "每道题用不同的随机数作答 N 次。",
+    ),
+    "cli-option-evaluate-max-tokens": Text(
+        "Most tokens of an answer, thought included.", "每个回答（含思考）的词元上限。"
+    ),
+    "cli-option-batch": Text(
+        "Answers that are written together; fewer take less memory.",
+        "同时生成的回答数；越少越省内存。",
+    ),
+    "cli-option-text-tokens": Text(
+        "Use the first N tokens of the text.", "只用文本的前 N 个词元。"
+    ),
+    "cli-option-window": Text(
+        "Tokens of the text that are read in one go; the second half of them is scored.",
+        "文本每次读取的词元数，其中后一半计分。",
+    ),
+    "cli-option-max-drop": Text(
+        "Points of accuracy that may be lost in a task, with 95% confidence.",
+        "每个任务允许损失的正确率（百分点），置信度 95%。",
+    ),
+    "cli-option-max-kld": Text(
+        "Mean KL divergence that is allowed, nats per token, with 95% confidence.",
+        "允许的平均 KL 散度（奈特/词元），置信度 95%。",
+    ),
+    "cli-option-evaluate-calibration": Text(
+        "The text the model was calibrated with, to prove that nothing of it is measured on.",
+        "校准该模型所用的文本，用来证明评测内容不在其中。",
+    ),
+    "cli-option-html": Text(
+        "Also write the report as a page with plots; it needs no network.",
+        "另将报告写成带图表的网页；打开时不需要网络。",
+    ),
+    "cli-option-gate-text": Text(
+        "Judge the new bundle on this text before it gets its name; needs --max-kld.",
+        "在生成最终目录之前，用此文本评测新模型包；需同时指定 --max-kld。",
+    ),
+    "cli-option-gate-task": Text(
+        "Judge the new bundle on these problems before it gets its name (as evaluate --task). May "
+        "be given several times.",
+        "在生成最终目录之前，用这些题目评测新模型包（同 evaluate --task）。可多次指定。",
+    ),
+    "cli-option-gate-limit": Text(
+        "Judge with the first N problems of each task.", "评测时每个任务只用前 N 道题。"
+    ),
+    "cli-option-gate-html": Text("Write the judgement's report as a page.", "将评测报告写成网页。"),
+    "cli-option-keep-failed": Text(
+        "Give the bundle its name although it was judged FAIL; bundle.json says so.",
+        "即使未通过评测也生成模型包；bundle.json 中会注明。",
+    ),
     # doctor
     "cli-doctor": Text(
         "Find out what this device can run, and which model to take.",

@@ -62,6 +62,21 @@ TEXTS: dict[str, Text] = {
         "Give output_path, the directory the bundle is to become.",
         "请指定 output_path，即模型包要写入的目录。",
     ),
+    "compress-gate-source": Text(
+        "A gate compares the bundle with its source, and the source is to be deleted.",
+        "评测需要把模型包与源模型作比较，但源文件将被删除。",
+        "Leave out discard_source (--discard-source), or compress without a gate and measure "
+        "elsewhere.",
+        "请去掉 discard_source（--discard-source），或不设评测关卡，在别处测量。",
+    ),
+    "compress-gate-failed": Text(
+        "The bundle did not pass and was not given its name: {reasons}",
+        "模型包未通过评测，因此没有生成最终目录：{reasons}",
+        "{advice} What was made is kept in {path}: the same command judges it again, one with "
+        "other options replaces it, and --keep-failed gives it its name all the same.",
+        "{advice}已完成的部分保存在 {path}：重新运行同一命令会再次评测；换用其他选项会重新压缩；"
+        "加上 --keep-failed 则照样生成。",
+    ),
     "compress-tied-head": Text(
         "The output head of this model is its embedding: head_bits={head_bits} and "
         "embedding_bits={embedding_bits} cannot differ.",

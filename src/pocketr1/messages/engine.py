@@ -27,6 +27,12 @@ TEXTS: dict[str, Text] = {
         "Give the directory that holds bundle.json or config.json.",
         "请给出包含 bundle.json 或 config.json 的目录。",
     ),
+    "model-unfinished": Text(
+        "The bundle in {path} belongs to a job that is not finished, or was judged and failed.",
+        "{path} 中的模型包属于尚未完成、或未通过评测的任务。",
+        "Run the `pocketr1 compress` command that began it again; it goes on where it stopped.",
+        "请重新运行当初的 `pocketr1 compress` 命令，任务会从中断处继续。",
+    ),
     "model-unknown": Text(
         "{path} holds neither a bundle (bundle.json) nor a checkpoint (config.json).",
         "{path} 里既没有模型包（bundle.json），也没有检查点（config.json）。",

@@ -1,0 +1,70 @@
+"""The gate of ``compress``: a bundle gets its name if it is close enough to its source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pocketr1 import measure
+from pocketr1.compress import Judgement
+from pocketr1.engine import ModelSource, inspect, load
+from pocketr1.errors import UsageError
+from pocketr1.evaluate.evaluation import Progress, evaluate
+from pocketr1.evaluate.options import EvaluateOptions
+from pocketr1.evaluate.report import EvaluationReport
+from pocketr1.evaluate.words import check_text, remark_text
+
+__all__ = ["EvaluationGate"]
+
+
+@dataclass
+class EvaluationGate:
+    """Judges by measuring the bundle beside its source; a ``Gate`` of ``Quantizer``.
+
+    source: the checkpoint the bundle is made from. text, tasks, calibration, options: as for
+    :func:`pocketr1.evaluate.evaluate`. threads: as for ``load``.
+
+    ``report`` is the last judgement's.
+
+    Raises UsageError (``evaluate-gate-nothing``) for a gate that has nothing to judge with.
+    """
+
+    source: str | Path
+    text: str | Path | None = None
+    tasks: Sequence[measure.Task] = ()
+    calibration: str | Path | None = None
+    options: EvaluateOptions = field(default_factory=EvaluateOptions)
+    threads: int | None = None
+    progress: Progress | None = None
+    report: EvaluationReport | None = None
+
+    def __post_init__(self) -> None:
+        if not self.tasks and (self.text is None or self.options.max_kld is None):
+            raise UsageError("evaluate-gate-nothing")
+
+    def __call__(self, bundle: ModelSource) -> Judgement:
+        """Measure and judge a bundle; raises as :func:`pocketr1.evaluate.evaluate`."""
+        with (
+            load(self.source, threads=self.threads) as reference,
+            load(bundle, threads=self.threads, max_context=reference.max_context) as model,
+        ):
+            report = evaluate(
+                model,
+                reference,
+                report=inspect(bundle),
+                reference_report=inspect(self.source),
+                text=self.text,
+                tasks=self.tasks,
+                calibration=self.calibration,
+                options=self.options,
+                progress=self.progress,
+            )
+        self.report = report
+        return Judgement(
+            passed=report.verdict == "pass",
+            record=report.record(),
+            reasons=" ".join(check_text(check) for check in report.checks if not check.passed),
+            advice=" ".join(map(remark_text, report.advice)),
+            report=report.to_dict(),
+        )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pocketr1.cli.evaluate import MaxDrop, MaxKld, write_page
 from pocketr1.cli.numbers import whole
 from pocketr1.cli.options import Json, Threads
-from pocketr1.cli.output import print_json, show_table
+from pocketr1.cli.output import print_json, show, show_table
 from pocketr1.cli.progress import progress_bar
-from pocketr1.errors import CancelledError
+from pocketr1.errors import CancelledError, CompressionError, UsageError
 
 if TYPE_CHECKING:
     from pocketr1.compress import CompressionReport, Estimate, Progress
+    from pocketr1.evaluate import EvaluationGate
 
 __all__ = ["compress"]
 
@@ -64,13 +67,46 @@ def compress(
             help="cli-option-calibration-samples",
         ),
     ] = None,
+    gate_task: Annotated[
+        list[str] | None, typer.Option("--gate-task", metavar="FILE", help="cli-option-gate-task")
+    ] = None,
+    gate_text: Annotated[
+        str | None, typer.Option(metavar="FILE", help="cli-option-gate-text")
+    ] = None,
+    gate_limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", parser=whole("--gate-limit"), help="cli-option-gate-limit"),
+    ] = None,
+    max_drop: MaxDrop = None,
+    max_kld: MaxKld = None,
+    gate_html: Annotated[
+        str | None, typer.Option(metavar="FILE", help="cli-option-gate-html")
+    ] = None,
+    keep_failed: Annotated[
+        bool, typer.Option("--keep-failed", help="cli-option-keep-failed")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Compress, or estimate, then print a table or the report."""
+    """Compress and judge, or estimate, then print a table or the report."""
     from pocketr1.bundle import partial_path
     from pocketr1.compress import Quantizer
 
+    gated = bool(gate_task) or gate_text is not None
+    for option, value in (
+        ("--gate-limit", gate_limit),
+        ("--max-drop", max_drop),
+        ("--max-kld", max_kld),
+        ("--gate-html", gate_html),
+        ("--keep-failed", keep_failed or None),
+    ):
+        if value is not None and not gated:
+            raise UsageError("compress-gate-option", option=option)
     with progress_bar() as bar:
+        gate = None
+        if gated:
+            gate = _gate(
+                source, gate_task or [], gate_text, (gate_limit, max_drop, max_kld), threads, bar
+            )
 
         def advance(progress: Progress) -> None:
             bar("cli-progress-" + progress.stage, progress.done, progress.total, progress.tensor)
@@ -89,6 +125,8 @@ def compress(
             discard_source=discard_source,
             overwrite=overwrite,
             progress=advance,
+            gate=gate,
+            keep_failed=keep_failed,
         )
         if dry_run:
             result: Estimate | CompressionReport = quantizer.estimate()
@@ -99,10 +137,54 @@ def compress(
                 partial = partial_path(quantizer.output_path.absolute())
                 code = "cli-compress-interrupted" if partial.exists() else "cli-interrupted"
                 raise CancelledError(code, partial=partial) from None
+            except CompressionError as error:
+                if error.code == "compress-gate-failed":
+                    _show_judgement(gate, gate_html, json)
+                raise
     if json:
         print_json(result.to_dict())
     else:
         show_table(_rows(result))
+    _show_judgement(gate, gate_html, json)
+    if gate is not None and gate.report is not None and gate.report.verdict == "fail":
+        raise typer.Exit(1)
+
+
+def _gate(
+    source: str,
+    tasks: list[str],
+    text: str | None,
+    limits: tuple[int | None, float | None, float | None],
+    threads: int | None,
+    bar: Callable[..., None],
+) -> EvaluationGate:
+    from pocketr1.evaluate import EvaluateOptions, EvaluationGate, find_task
+
+    limit, max_drop, max_kld = limits
+    options = EvaluateOptions(
+        limit=limit, max_drop=8.0 if max_drop is None else max_drop, max_kld=max_kld
+    )
+    return EvaluationGate(
+        source,
+        text=text,
+        tasks=[find_task(task) for task in tasks],
+        options=options,
+        threads=threads,
+        progress=lambda stage, *rest: bar("cli-progress-" + stage, *rest),
+    )
+
+
+def _show_judgement(gate: EvaluationGate | None, html: str | None, json: bool) -> None:
+    """Print what the gate measured, and write its page."""
+    if gate is None or gate.report is None:
+        return
+    if html is not None:
+        write_page(gate.report, html)
+    if not json:
+        from pocketr1.cli.evaluate_tables import show_evaluation
+
+        show()
+        show_evaluation(gate.report)
 
 
 def _rows(result: Estimate | CompressionReport) -> dict[str, str]:

@@ -33,7 +33,7 @@ def show_evaluation(report: EvaluationReport) -> None:
     _divergence(report)
     for facts, code in ((report.model, "evaluate-model"), (report.reference, "evaluate-reference")):
         if facts is not None:
-            _section(f"{text('evaluate-sizes')}: {text(code)}", _size_rows(facts))
+            _section(text("evaluate-sizes-of", who=text(code)), _size_rows(facts))
     worst = report.model.worst_tensors()
     rows = {
         str(row["name"]): f"{100 * row['relative_rms']:.2f}% ({row['format']})" for row in worst
@@ -70,7 +70,7 @@ def _task_rows(task: TaskResult) -> dict[str, str]:
         if group.loss is not None:
             points = f"{100 * group.loss.value:.2f}"
             right += f", {messages.text('evaluate-group-lost', points=points)}"
-        named[f"{messages.text('evaluate-groups')}: {name}"] = right
+        named[messages.text("evaluate-group", name=name)] = right
     return named
 
 
@@ -81,21 +81,24 @@ def _divergence(report: EvaluationReport) -> None:
         if report.perplexity is not None and where is not None:
             rows = {
                 text("evaluate-scored"): str(report.perplexity.tokens),
-                text("evaluate-perplexity-alone"): f"{report.perplexity.value:.4f}",
+                text("evaluate-perplexity-alone"): words.number(report.perplexity.value),
             }
             _section(text("evaluate-perplexity-on", path=where), rows)
         return
-    title = (
-        text("evaluate-divergence-replies")
-        if where is None
-        else text("evaluate-divergence-text", path=where)
-    )
     rows = {text(code): value for code, value in words.comparison_rows(report.whole).items()}
-    for name, part in report.parts.items():
-        if part is not None:
-            label = f"{text('evaluate-parts')}: {text(f'evaluate-part-{name}')}"
-            rows[label] = f"{part.divergence.mean:.5f} ({part.divergence.tokens})"
-    _section(title, rows)
+    parts = {
+        text("evaluate-part", part=text(f"evaluate-part-{name}")): (
+            f"{part.divergence.mean:.5f} ({part.divergence.tokens})"
+        )
+        for name, part in report.parts.items()
+        if part is not None
+    }
+    if report.whole_of == "text":
+        _section(words.divergence_title(report), rows)
+        if parts:
+            _section(text("evaluate-divergence-replies"), parts)
+    else:
+        _section(words.divergence_title(report), {**rows, **parts})
 
 
 def _size_rows(facts: ModelFacts) -> dict[str, str]:

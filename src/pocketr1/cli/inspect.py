@@ -70,6 +70,12 @@ def _print(report: ModelReport) -> None:
         rows["cli-inspect-made"] = f"{report.created_by}: {plan}"
         rows["cli-inspect-source"] = ", ".join(str(row["file"]) for row in report.source)
         rows["cli-inspect-error"] = f"{worst.relative_rms or 0.0:.5f} ({worst.name})"
+        if report.gate is not None:
+            verdict = str(report.gate.get("verdict"))
+            known = {"pass": "evaluate-pass", "fail": "evaluate-fail"}
+            rows["cli-inspect-gate"] = (
+                messages.text(known[verdict]) if verdict in known else verdict
+            )
         checked = "cli-verified" if report.verified else "cli-not-verified"
         rows["cli-inspect-verified"] = messages.text(checked)
     show_table(rows)

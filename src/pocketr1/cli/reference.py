@@ -54,12 +54,32 @@ to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`
 
 `inspect`: `kind` (`bundle` or `checkpoint`), `path`, `model` as in bundle.json, `file_bytes`,
 `weight_bytes`, `parameters`, `decoder_parameters`, `bits_per_weight`, `decoder_bits_per_weight`,
-`kv_bytes_per_token`, `created_by`, `plan`, `source`, `verified`; with `--tensors` also `tensors`.
+`kv_bytes_per_token`, `created_by`, `plan`, `source`, `calibration`, `gate` (the
+judgement it was published with), `verified`; with `--tensors` also `tensors`.
 
 `compress`: `bundle` (the report on what was made), `seconds`, `resumed_segments`,
-`peak_rss_bytes`; with `--dry-run` the estimate: `source_bytes`, `parameters`, `output_bytes`,
-`weight_bytes`, `bits_per_weight`, `decoder_bits_per_weight`, `seconds`, `peak_memory_bytes`,
-`disk_needed_bytes`, `disk_free_bytes`, `run_memory_bytes`, `kv_bytes_per_token`.
+`peak_rss_bytes`, `evaluation` (the document of an evaluation, where there is a gate; where that
+failed, in the error's `params`); with `--dry-run` the estimate: `source_bytes`, `parameters`,
+`output_bytes`, `weight_bytes`, `bits_per_weight`, `decoder_bits_per_weight`, `seconds`,
+`peak_memory_bytes`, `disk_needed_bytes`, `disk_free_bytes`, `run_memory_bytes`,
+`kv_bytes_per_token`.
+
+`evaluate`: `kind` (`evaluation`), `verdict` (`pass`, `fail`, or null where nothing is judged; exit
+code 1 with `fail`), `model` and `reference` (as `inspect`, and `peak_rss_bytes` of a process that
+answers one prompt), `text` (`path`, `sha256`, `tokens`, `used`), `whole_of` (`text` or `replies`:
+what the following are of), `perplexity`, `reference_perplexity`, `tokens` scored, `kld_mean`,
+`kld_interval`, `kld_median`, `kld_p99`, `kld_max` (nats per token), `top1_agreement`, `rms_dp`;
+`parts` the same for `prompt`, `reasoning` and `answer` of replies (null where there is none);
+`kld_histogram` (`edges`, `counts`); `tasks`; `worst_tensors` (`name`, `format`, `shape`,
+`relative_rms`); `separation` from the calibration text (`status`: `none`, `apart`, `shared`,
+`unknown`); `checks` (`kind`: `drop`, `kld`, `separation`; `subject`, `value`, `upper`, `limit`,
+`passed`); `remarks` and `advice` (`code`, `params`); `settings`, `machine`, `seconds`. What there
+is nothing of, or is infinite, is null. A task has `name`, `path`, `sha256`, `n` problems, `seeds`,
+`accuracy`, `accuracy_interval`, `reference_accuracy`, `reference_interval`, `drop` with
+`drop_interval` and `p_value`, `flips` (answers `lost` and `gained`), and for both models
+`mean_tokens`, `truncated` and `looping` (answers; `reference_mean_tokens`, `reference_truncated`,
+`reference_looping`); `groups` the same by group; `lost` some problems that only the reference
+solves (`question`, `expected`, `given`, `reference_given`).
 
 `doctor`: what was found, in bytes and bytes per second, `null` where it is unknown: `system`,
 `cpu`, `kernels`, `memory`, `storage`, `thermal`, `battery`, `load`, `speed` (`read` the bandwidth,

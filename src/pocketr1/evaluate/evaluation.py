@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,7 @@ def evaluate(
         text=work.text,
         perplexity=whole.model if work.alone is None and whole is not None else work.alone,
         whole=whole,
+        whole_of=work.whole_of(),
         parts=work.parts(),
         divergences=work.histogram(),
         tasks=results,
@@ -149,6 +151,8 @@ class _Evaluation:
         else:
             ids = self.tokenizer.encode_text(text)
             self._ids = ids[:limit]
+            if len(self._ids) < 4:
+                raise UsageError("measure-text-short", tokens=len(self._ids))
             self.texts = [text if len(self._ids) == len(ids) else self.tokenizer.decode(self._ids)]
             total, used = len(ids), len(self._ids)
         self.text = TextFacts(str(path), digest, total, used)
@@ -211,6 +215,12 @@ class _Evaluation:
     def whole(self) -> measure.Comparison | None:
         """The comparison that the report leads with."""
         return self._running.comparison() or self._parted.comparison(*_REPLY)
+
+    def whole_of(self) -> Literal["text", "replies"] | None:
+        """What that comparison is of."""
+        if self.reference is None:
+            return None
+        return "text" if self._ids else "replies"
 
     def parts(self) -> dict[str, measure.Comparison | None]:
         """The comparison of each part."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pocketr1 import measure
 from pocketr1.compress import Judgement
-from pocketr1.engine import ModelSource, inspect, load
+from pocketr1.engine import ModelSource, inspect, load, locate
 from pocketr1.errors import UsageError
 from pocketr1.evaluate.evaluation import Progress, evaluate
 from pocketr1.evaluate.options import EvaluateOptions
 from pocketr1.evaluate.report import EvaluationReport
+from pocketr1.evaluate.text import read_text
 from pocketr1.evaluate.words import check_text, remark_text
 
 __all__ = ["EvaluationGate"]
@@ -27,7 +28,8 @@ class EvaluationGate:
 
     ``report`` is the last judgement's.
 
-    Raises UsageError (``evaluate-gate-nothing``) for a gate that has nothing to judge with.
+    Raises UsageError (``evaluate-gate-nothing``) for a gate that has nothing to judge with, and
+    what reading its files and finding its source raise: before the long work, not behind it.
     """
 
     source: str | Path
@@ -42,6 +44,12 @@ class EvaluationGate:
     def __post_init__(self) -> None:
         if not self.tasks and (self.text is None or self.options.max_kld is None):
             raise UsageError("evaluate-gate-nothing")
+        locate(self.source)
+        for task in self.tasks:
+            task.load()
+        for path in (self.text, self.calibration):
+            if path is not None:
+                read_text(Path(path))
 
     def __call__(self, bundle: ModelSource) -> Judgement:
         """Measure and judge a bundle; raises as :func:`pocketr1.evaluate.evaluate`."""
@@ -52,7 +60,7 @@ class EvaluationGate:
             report = evaluate(
                 model,
                 reference,
-                report=inspect(bundle),
+                report=replace(inspect(bundle), path=str(_name_to_be(bundle.path))),
                 reference_report=inspect(self.source),
                 text=self.text,
                 tasks=self.tasks,
@@ -68,3 +76,9 @@ class EvaluationGate:
             advice=" ".join(map(remark_text, report.advice)),
             report=report.to_dict(),
         )
+
+
+def _name_to_be(bundle: Path) -> Path:
+    """Return where a bundle that still lies with its job will be, for people to read."""
+    job = bundle.parent
+    return job.with_suffix("") if job.suffix == ".partial" else bundle

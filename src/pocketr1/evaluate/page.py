@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -15,10 +15,13 @@ from pocketr1.evaluate.report import EvaluationReport, ModelFacts, TaskResult
 from pocketr1.evaluate.words import (
     check_text,
     comparison_rows,
+    divergence_title,
+    number,
     remark_text,
     separation_text,
     verdict_text,
 )
+from pocketr1.measure import Comparison
 
 __all__ = ["render", "write"]
 
@@ -30,7 +33,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 56rem; background: var(--paper);
   color: var(--ink); font: 16px/1.55 system-ui, "PingFang SC", "Microsoft YaHei",
-  "Noto Sans CJK SC", sans-serif; overflow-wrap: anywhere; }
+  "Noto Sans CJK SC", sans-serif; overflow-wrap: break-word; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 1rem; }
 h2 { font-size: 1.15rem; margin: 2.5rem 0 .6rem; }
 p { margin: .5rem 0; }
@@ -46,9 +49,11 @@ li.good::marker { color: var(--model); content: "✓ "; }
 table { border-collapse: collapse; width: 100%; font-size: .94rem; }
 th, td { padding: .35rem .7rem; text-align: left; border-bottom: 1px solid var(--rule);
   vertical-align: top; font-variant-numeric: tabular-nums; }
-th { font-weight: 600; } thead th { color: var(--faint); font-weight: 500; }
-tbody th { font-weight: 400; color: var(--faint); }
-figure { margin: 1.4rem 0; } svg { width: 100%; height: auto; display: block; }
+th { font-weight: 600; } thead th { color: var(--faint); font-weight: 500; white-space: nowrap; }
+td { min-width: 4.5rem; } .wrap td { overflow-wrap: anywhere; }
+tbody th { font-weight: 400; min-width: 6rem; color: var(--faint); }
+figure { margin: 1.4rem 0; overflow-x: auto; }
+svg { width: 100%; min-width: 34rem; height: auto; display: block; }
 svg text { font-size: 13px; fill: var(--ink); } svg text.faint { fill: var(--faint); }
 svg text.limit-text { fill: var(--bad); } svg line { stroke: var(--ink); }
 svg line.grid { stroke: var(--rule); } svg .limit { stroke: var(--bad); stroke-dasharray: 5 4;
@@ -202,27 +207,29 @@ def _divergence(report: EvaluationReport) -> list[str]:
             return []
         alone = [
             (text("evaluate-scored"), str(report.perplexity.tokens)),
-            (text("evaluate-perplexity-alone"), f"{report.perplexity.value:.4f}"),
+            (text("evaluate-perplexity-alone"), number(report.perplexity.value)),
         ]
         return [_heading(text("evaluate-perplexity-on", path=where)), _table((), alone)]
-    columns = {"whole": report.whole}
-    columns |= {name: part for name, part in report.parts.items() if part is not None}
-    figures = [comparison_rows(each) for each in columns.values()]
-    rows = [(text(code), *(figure[code] for figure in figures)) for code in figures[0]]
-    heading = (
-        text("evaluate-divergence-replies")
-        if where is None
-        else text("evaluate-divergence-text", path=where)
-    )
-    parts = [
-        _heading(heading),
-        _table(("", *(text(f"evaluate-part-{name}") for name in columns)), rows),
-    ]
+    parts = [_heading(divergence_title(report))]
+    known = {name: part for name, part in report.parts.items() if part is not None}
+    if report.whole_of == "text":
+        parts.append(_comparisons({"whole": report.whole}))
+    else:
+        parts.append(_comparisons({"whole": report.whole, **known}))
     if report.divergences is not None:
         series = [Series(text("evaluate-part-whole"), report.divergences.counts)]
         title = text("evaluate-plot-kld")
         parts.append(histogram(title, report.divergences, series, logarithmic=True))
+    if report.whole_of == "text" and known:
+        parts += [_heading(text("evaluate-divergence-replies")), _comparisons(known)]
     return parts
+
+
+def _comparisons(columns: Mapping[str, Comparison]) -> str:
+    figures = [comparison_rows(each) for each in columns.values()]
+    rows = [(messages.text(code), *(figure[code] for figure in figures)) for code in figures[0]]
+    names = (messages.text(f"evaluate-part-{name}") for name in columns)
+    return _table(("", *names), rows)
 
 
 def _sizes(report: EvaluationReport) -> str:
@@ -279,7 +286,7 @@ def _provenance(report: EvaluationReport) -> str:
     versions = machine.get("versions")
     if isinstance(versions, dict):
         rows[0] = (rows[0][0], rows[0][1] + "".join(f", {n} {v}" for n, v in versions.items()))
-    return _table((), rows)
+    return _table((), rows, wrap=True)
 
 
 def _heading(text: str) -> str:
@@ -294,8 +301,8 @@ def _list(items: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ['<div class="scroll"><table>']
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: bool = False) -> str:
+    lines = [f'<div class="scroll{" wrap" if wrap else ""}"><table>']
     if head:
         cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
         lines.append(f"<thead><tr>{cells}</tr></thead>")

@@ -103,7 +103,7 @@ def histogram(
                 f'<rect x="{at:.1f}" y="{bottom - tall:.1f}" width="{thick:.1f}" '
                 f'height="{tall:.1f}" class="bar {one.kind}"/>'
             )
-    step = 4 if logarithmic else max(1, bins // 5)
+    step = 4
     for place in range(0, bins + 1, step):
         edge = shape.edges[place]
         label = f"{edge:.0e}".replace("e-0", "e-").replace("e+0", "e") if logarithmic else ""

@@ -221,8 +221,9 @@ class Check:
 class EvaluationReport:
     """Everything that was measured.
 
-    perplexity: of the text. whole: the comparison on the text or, without one, on the reference's
-    own replies to the tasks; parts: on what is known to be prompt, reasoning or answer.
+    perplexity: of the model on what ``whole`` speaks of. whole: the comparison on a running text
+    (whole_of: ``text``) or else on replies, those of conversations and the reference's own to the
+    tasks (``replies``); parts: the same of the prompts, reasoning and answers of replies.
     divergences: of the tokens of ``whole``. settings, machine: what to repeat it with.
     """
 
@@ -231,6 +232,7 @@ class EvaluationReport:
     text: TextFacts | None
     perplexity: Perplexity | None
     whole: Comparison | None
+    whole_of: Literal["text", "replies"] | None
     parts: Mapping[str, Comparison | None]
     divergences: Histogram | None
     tasks: Sequence[TaskResult]
@@ -268,6 +270,7 @@ class EvaluationReport:
             "model": self.model.to_dict(),
             "reference": None if self.reference is None else self.reference.to_dict(),
             "text": None if self.text is None else vars(self.text),
+            "whole_of": self.whole_of,
             **_figures(self.whole, self.perplexity),
             "parts": {
                 name: None if part is None else _figures(part, part.model)

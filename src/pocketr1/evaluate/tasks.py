@@ -16,6 +16,7 @@ from pocketr1.evaluate.report import Flip, Histogram, Lengths, TaskResult
 __all__ = ["TaskRun", "run_one"]
 
 _FLIPS = 5  # that a report shows
+_BINS = 20  # of the lengths of replies
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def run_one(
         for run in each.outcomes
         for outcome in run
     )
-    edges = np.linspace(0, max(longest, 20) + 1, 21).round(3).tolist()
+    step = max(1, -(-(longest + 1) // _BINS))
+    edges = [step * place for place in range(_BINS + 1)]
     path = getattr(task, "path", None)
     names = sorted({p.group for p in problems if p.group is not None})
 

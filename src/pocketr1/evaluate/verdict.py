@@ -8,7 +8,9 @@ how many.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pocketr1.engine import ModelReport
@@ -88,12 +90,17 @@ def advise(facts: ModelFacts, tasks: Sequence[TaskResult], checks: Sequence[Chec
 
 
 def _problems_needed(check: Check, task: TaskResult) -> int:
-    """Return about how many problems it takes to tell, were the loss what was seen.
-
-    The interval shrinks with the square root of their number.
-    """
-    room = max(check.limit - check.value, 0.01 * check.limit, 0.01)
-    return max(task.n + 1, round(task.n * ((check.upper - check.value) / room) ** 2))
+    """Return how many problems it takes to tell, were all rates what was seen; two digits of it."""
+    assert task.loss is not None
+    low, high = 1.0, 1e6
+    for _ in range(50):
+        middle = math.sqrt(low * high)
+        worth = middle * (task.loss.effective or task.loss.count)
+        upper = 100 * replace(task.loss, effective=worth).interval[1]
+        low, high = (low, middle) if upper <= check.limit else (middle, high)
+    needed = task.n * high
+    scale: int = 10 ** max(0, math.floor(math.log10(needed)) - 1)
+    return math.ceil(needed / scale) * scale
 
 
 def _for_compression(facts: ModelFacts) -> list[Remark]:

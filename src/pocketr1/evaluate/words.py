@@ -9,6 +9,8 @@ from pocketr1.measure import Comparison
 __all__ = [
     "check_text",
     "comparison_rows",
+    "divergence_title",
+    "number",
     "percent",
     "remark_text",
     "separation_text",
@@ -51,18 +53,31 @@ def separation_text(separation: Separation) -> str:
     return messages.text(f"evaluate-separation-{separation.status}", **params)
 
 
+def divergence_title(report: EvaluationReport) -> str:
+    """Return the heading over the comparison that the report leads with."""
+    if report.text is None:
+        return messages.text("evaluate-divergence-replies")
+    return messages.text("evaluate-divergence-text", path=report.text.path)
+
+
 def comparison_rows(compared: Comparison) -> dict[str, str]:
     """Return the figures of a comparison by the code of their label."""
     found = compared.divergence
     low, high = found.interval
     return {
         "evaluate-scored": str(found.tokens),
-        "evaluate-perplexity": f"{compared.model.value:.4f} ({compared.reference.value:.4f})",
+        "evaluate-perplexity": f"{number(compared.model.value)} "
+        f"({number(compared.reference.value)})",
         "evaluate-kld": f"{found.mean:.5f} ({max(low, 0):.5f} … {high:.5f})",
         "evaluate-kld-quantiles": f"{found.median:.2g}, {found.p99:.4g}, {found.maximum:.4g}",
         "evaluate-top1": f"{100 * found.top1_agreement:.2f}%",
         "evaluate-rms": f"{100 * found.rms_dp:.3f}%",
     }
+
+
+def number(value: float) -> str:
+    """Return a perplexity in at most seven digits."""
+    return f"{value:.4f}" if value < 1000 else f"{value:.4g}"
 
 
 def percent(value: float, interval: tuple[float, float]) -> str:

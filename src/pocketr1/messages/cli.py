@@ -214,6 +214,7 @@ TEXTS: dict[str, Text] = {
     "cli-inspect-made": Text("made by", "生成方式"),
     "cli-inspect-source": Text("made from", "来源"),
     "cli-inspect-error": Text("largest relative error", "最大相对误差"),
+    "cli-inspect-gate": Text("judged by compress", "compress 的评测结论"),
     "cli-inspect-verified": Text("hashes and values", "哈希与数值"),
     "cli-verified": Text("verified, every byte", "已逐字节校验"),
     "cli-not-verified": Text("not verified (--verify)", "未校验（--verify）"),

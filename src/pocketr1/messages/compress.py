@@ -62,6 +62,12 @@ TEXTS: dict[str, Text] = {
         "Give output_path, the directory the bundle is to become.",
         "请指定 output_path，即模型包要写入的目录。",
     ),
+    "compress-gate-option": Text(
+        "{option} belongs to a gate, and there is none.",
+        "{option} 属于评测关卡，但没有设置关卡。",
+        "Give something to judge with: --gate-task FILE.jsonl or --gate-text FILE.",
+        "请指定评测内容：--gate-task 文件.jsonl 或 --gate-text 文件。",
+    ),
     "compress-gate-source": Text(
         "A gate compares the bundle with its source, and the source is to be deleted.",
         "评测需要把模型包与源模型作比较，但源文件将被删除。",

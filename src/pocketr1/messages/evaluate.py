@@ -121,8 +121,8 @@ TEXTS: dict[str, Text] = {
     # what to change
     "evaluate-advice-problems": Text(
         "{task}: {n} problems are too few to tell; about {needed} would do, if nothing else "
-        "changes (also --seeds).",
-        "{task}：{n} 道题不足以得出结论；若其他不变，大约需要 {needed} 道（也可增加 --seeds）。",
+        "changes.",
+        "{task}：{n} 道题不足以得出结论；若其他不变，大约需要 {needed} 道。",
     ),
     "evaluate-advice-separation": Text(
         "Measure on other texts than those it was calibrated with.",
@@ -161,9 +161,10 @@ TEXTS: dict[str, Text] = {
         "cannot rule out does not pass by luck.",
         "只有当 95% 区间的上界不超过限值时才算通过：题目太少、不能排除的损失，不会靠运气过关。",
     ),
-    "evaluate-model": Text("model", "模型"),
+    "evaluate-model": Text("model", "本模型"),
     "evaluate-reference": Text("reference", "参照模型"),
     "evaluate-sizes": Text("Sizes", "大小"),
+    "evaluate-sizes-of": Text("Sizes of the {who}", "{who}的大小"),
     "evaluate-size": Text("size of all files", "全部文件大小"),
     "evaluate-bits": Text("bits per weight (decoder)", "每权重位数（解码层）"),
     "evaluate-parameters": Text("parameters (decoder)", "参数量（解码层）"),
@@ -181,7 +182,7 @@ TEXTS: dict[str, Text] = {
     "evaluate-truncated-alone": Text("cut off", "被截断"),
     "evaluate-looping": Text("in a loop (reference)", "陷入循环（参照模型）"),
     "evaluate-looping-alone": Text("in a loop", "陷入循环"),
-    "evaluate-groups": Text("by group", "分组"),
+    "evaluate-group": Text("group {name}", "分组：{name}"),
     "evaluate-group-lost": Text("{points} points lost", "损失 {points} 个百分点"),
     "evaluate-lost": Text(
         "Lost: what the reference solves and the model does not",
@@ -210,7 +211,7 @@ TEXTS: dict[str, Text] = {
     "evaluate-part-prompt": Text("prompt", "提示"),
     "evaluate-part-reasoning": Text("reasoning", "思考"),
     "evaluate-part-answer": Text("answer", "回答"),
-    "evaluate-parts": Text("by part: KL divergence (tokens)", "各部分的 KL 散度（词元数）"),
+    "evaluate-part": Text("KL divergence of the {part} (tokens)", "{part}部分的 KL 散度（词元数）"),
     "evaluate-worst": Text("Tensors with the largest errors", "误差最大的张量"),
     "evaluate-relative": Text("relative error (RMS)", "相对误差（均方根）"),
     "evaluate-separation": Text("Calibration text", "校准文本"),

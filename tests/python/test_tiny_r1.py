@@ -42,6 +42,11 @@ def held_out() -> list[measure.TaskProblem]:
     ]
 
 
+def test_the_task_that_comes_along_is_of_held_out_problems() -> None:
+    lines = (TINY / "held-out.jsonl").read_text("utf-8").splitlines()
+    assert lines == list(sample.task_lines(len(lines)))
+
+
 @pytest.mark.parametrize("bits", [16, 8, 4])
 def test_most_held_out_problems_are_solved_at_any_width(
     tmp_path: Path, held_out: list[measure.TaskProblem], bits: int

@@ -22,7 +22,8 @@ def show_evaluation(report: EvaluationReport) -> None:
     """Print the report: the verdict first, then what it rests on."""
     text = messages.text
     title = text("evaluate-title", model=report.model.report.path)
-    show(fitted(f"{title}: {words.verdict_text(report)}", sys.stdout))
+    verdict = words.verdict_text(report)
+    show(fitted(text("evaluate-headline", title=title, verdict=verdict), sys.stdout))
     for check in report.checks:
         _item(words.check_text(check), mark="+" if check.passed else "-")
     if report.checks:

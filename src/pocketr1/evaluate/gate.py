@@ -14,7 +14,7 @@ from pocketr1.evaluate.evaluation import Progress, evaluate
 from pocketr1.evaluate.options import EvaluateOptions
 from pocketr1.evaluate.report import EvaluationReport
 from pocketr1.evaluate.text import read_text
-from pocketr1.evaluate.words import check_text, remark_text
+from pocketr1.evaluate.words import check_text, joined, remark_text
 
 __all__ = ["EvaluationGate"]
 
@@ -72,8 +72,8 @@ class EvaluationGate:
         return Judgement(
             passed=report.verdict == "pass",
             record=report.record(),
-            reasons=" ".join(check_text(check) for check in report.checks if not check.passed),
-            advice=" ".join(map(remark_text, report.advice)),
+            reasons=joined(check_text(check) for check in report.checks if not check.passed),
+            advice=joined(map(remark_text, report.advice)),
             report=report.to_dict(),
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pocketr1 import messages
 from pocketr1.evaluate.report import Check, EvaluationReport, Remark, Separation
 from pocketr1.measure import Comparison
@@ -10,6 +12,7 @@ __all__ = [
     "check_text",
     "comparison_rows",
     "divergence_title",
+    "joined",
     "number",
     "percent",
     "remark_text",
@@ -32,6 +35,11 @@ def check_text(check: Check) -> str:
         name: f"{scale * getattr(check, name):{digits}}" for name in ("value", "upper", "limit")
     }
     return messages.text(f"evaluate-check-{check.kind}-{state}", subject=check.subject, **figures)
+
+
+def joined(sentences: Iterable[str]) -> str:
+    """Return sentences one behind the other."""
+    return {"en": " ", "zh": ""}[messages.language()].join(sentences)
 
 
 def verdict_text(report: EvaluationReport) -> str:

@@ -92,8 +92,8 @@ TEXTS: dict[str, Text] = {
         "分支、标签或提交；省略时使用默认分支。",
     ),
     "cli-argument-source": Text(
-        "The checkpoint: a directory with config.json and safetensors files.",
-        "检查点：含有 config.json 和 safetensors 文件的目录。",
+        "The checkpoint: a directory with config.json and safetensors files, or `tiny`.",
+        "检查点：含有 config.json 和 safetensors 文件的目录，或 `tiny`。",
     ),
     "cli-option-output": Text("The directory of the new bundle.", "新模型包的目录。"),
     "cli-option-bits": Text(

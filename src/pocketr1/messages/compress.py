@@ -62,6 +62,12 @@ TEXTS: dict[str, Text] = {
         "Give output_path, the directory the bundle is to become.",
         "请指定 output_path，即模型包要写入的目录。",
     ),
+    "compress-tiny-discard": Text(
+        "Tiny R1 belongs to the program and is not discarded.",
+        "Tiny R1 属于本程序，不会被删除。",
+        "Leave --discard-source out, or compress a copy of it.",
+        "请去掉 --discard-source，或压缩它的一份副本。",
+    ),
     "compress-gate-option": Text(
         "{option} belongs to a gate, and there is none.",
         "{option} 属于评测关卡，但没有设置关卡。",

@@ -145,6 +145,7 @@ TEXTS: dict[str, Text] = {
     ),
     # the words of the report
     "evaluate-title": Text("Evaluation of {model}", "{model} 的评测报告"),
+    "evaluate-headline": Text("{title}: {verdict}", "{title}：{verdict}"),
     "evaluate-pass": Text("PASS", "通过 PASS"),
     "evaluate-fail": Text("FAIL", "未通过 FAIL"),
     "evaluate-no-verdict": Text(

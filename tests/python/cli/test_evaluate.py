@@ -158,7 +158,7 @@ def test_the_page_is_written_where_it_is_asked_for(
 
 
 def compress(out: Path, *options: object) -> list[object]:
-    return ["compress", TINY, "-o", out, "--bits", "4", "--group-size", "32", *options]
+    return ["compress", "tiny", "-o", out, "--bits", "4", "--group-size", "32", *options]
 
 
 def test_compress_judges_and_publishes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,7 +195,7 @@ def test_compress_refuses_what_fails_and_says_what_to_change(
         (["--keep-failed"], "compress-gate-option"),
         (["--gate-text", str(TINY / "README.md")], "evaluate-gate-nothing"),
         (["--gate-task", "nowhere.jsonl"], "task-file"),
-        (["--gate-task", "tiny", "--discard-source"], "compress-gate-source"),
+        (["--discard-source"], "compress-tiny-discard"),
     ],
 )
 def test_a_gate_s_mistakes_are_named_before_the_work(

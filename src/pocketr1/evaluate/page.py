@@ -53,7 +53,7 @@ th { font-weight: 600; } thead th { color: var(--faint); font-weight: 500; white
 td { min-width: 4.5rem; } .wrap td { overflow-wrap: anywhere; }
 tbody th { font-weight: 400; min-width: 6rem; color: var(--faint); }
 figure { margin: 1.4rem 0; overflow-x: auto; }
-svg { width: 100%; min-width: 34rem; height: auto; display: block; }
+svg { width: 100%; min-width: 27rem; height: auto; display: block; }
 svg text { font-size: 13px; fill: var(--ink); } svg text.faint { fill: var(--faint); }
 svg text.limit-text { fill: var(--bad); } svg line { stroke: var(--ink); }
 svg line.grid { stroke: var(--rule); } svg .limit { stroke: var(--bad); stroke-dasharray: 5 4;
@@ -237,6 +237,9 @@ def _sizes(report: EvaluationReport) -> str:
     facts = [f for f in (report.model, report.reference) if f is not None]
     names = [text("evaluate-model"), text("evaluate-reference")][: len(facts)]
     columns = [_size_column(each) for each in facts]
+    if all(each.peak_rss_bytes is None for each in facts):
+        for column in columns:
+            del column["evaluate-peak"]
     rows = [(text(code), *(column[code] for column in columns)) for code in columns[0]]
     return _table(("", *names), rows)
 

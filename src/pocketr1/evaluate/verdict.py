@@ -76,14 +76,15 @@ def advise(facts: ModelFacts, tasks: Sequence[TaskResult], checks: Sequence[Chec
     """Return what to change where a check failed, the cheapest first."""
     advice: list[Remark] = []
     failed = [check for check in checks if not check.passed]
-    for check in failed:
-        if check.kind == "drop" and check.open:
-            task = next(task for task in tasks if task.name == check.subject)
+    drops = [check for check in checks if check.kind == "drop"]
+    compared = [task for task in tasks if task.loss is not None]
+    for check, task in zip(drops, compared, strict=True):
+        if check.open:
             needed = _problems_needed(check, task)
             params = {"task": check.subject, "n": task.n, "needed": needed}
             advice.append(Remark("evaluate-advice-problems", params))
-        if check.kind == "separation":
-            advice.append(Remark("evaluate-advice-separation"))
+    if any(check.kind == "separation" for check in failed):
+        advice.append(Remark("evaluate-advice-separation"))
     if any(check.kind in ("drop", "kld") and not check.open for check in failed):
         advice += _for_compression(facts)
     return advice

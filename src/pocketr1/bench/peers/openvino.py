@@ -1,8 +1,10 @@
 """OpenVINO GenAI, through its own pipeline.
 
-Settings: the latency hint, one stream, the threads asked for; precision of K/V and activations as
-OpenVINO chooses. One prompt takes the paged attention its ``LLMPipeline`` takes by default on x86,
-several the continuous batching it is part of.
+Settings: the latency hint, one stream, the threads asked for; activations quantized in groups of
+128, as ours are and as its weights lie, which is faster than its own 32 (prefill by a third, decode
+by a quarter); precision of K/V and of the rest as OpenVINO chooses. One prompt takes the paged
+attention its ``LLMPipeline`` takes by default on x86, several the continuous batching it belongs
+to.
 """
 
 from __future__ import annotations
@@ -16,7 +18,11 @@ from pocketr1.bench.peers.peer import LoadOptions, Times
 
 __all__ = ["OpenVino", "files", "find", "open", "versions"]
 
-_PROPERTIES = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
+_PROPERTIES = {
+    "PERFORMANCE_HINT": "LATENCY",
+    "NUM_STREAMS": "1",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "128",
+}
 
 
 def find(directory: Path) -> list[Path]:
@@ -58,6 +64,7 @@ class OpenVino:
         self.settings = {
             "hint": "LATENCY",
             "streams": "1",
+            "activation group": _PROPERTIES["DYNAMIC_QUANTIZATION_GROUP_SIZE"],
             "cache of compiled models": "none",
             "kv": _chosen("KV_CACHE_PRECISION"),
             "activations": _chosen("INFERENCE_PRECISION_HINT"),

@@ -1,15 +1,18 @@
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <tuple>
 
 #include "base/error.h"
 #include "bindings/bindings.h"
+#include "quantize/feedback.h"
 #include "quantize/pack.h"
 #include "quantize/quantize.h"
 
@@ -21,6 +24,8 @@ namespace {
 using RawArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using U8Matrix = nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using F32Vector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using U32Vector = nb::ndarray<const std::uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using F32Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 // A new NumPy array of that shape, not initialized.
@@ -65,10 +70,11 @@ SourceRows source_rows(const RawArray& rows, const std::string& dtype, const std
 
 std::tuple<nb::ndarray<nb::numpy, std::uint8_t>, double, double, double> quantize_array(
     const RawArray& rows, const std::string& dtype, const std::string& format, unsigned threads,
-    const std::string& name, std::uint64_t first_row) {
+    const std::string& name, std::uint64_t first_row, const std::optional<F32Vector>& importance) {
   const SourceRows source = source_rows(rows, dtype, name, first_row);
   const WeightFormat weight_format = format_named(format);
-  const QuantizeOptions options{choose_isa(), threads};
+  QuantizeOptions options{choose_isa(), threads};
+  if (importance) options.importance = {importance->data(), importance->size()};
   OwnedArray<std::uint8_t> part(packed_size(weight_format, source.rows, source.cols).total());
   QuantizeError error;
   {
@@ -99,6 +105,31 @@ std::tuple<nb::object, nb::object, nb::object> unpack_array(const Bytes& part,
   if (traits(weight_format).bits == 8) code_array = code_array.attr("view")("int8");
   return {code_array, nb::cast(scales.release({rows, groups})),
           nb::cast(zeros.release({rows, groups}))};
+}
+
+nb::object round_arrays(const F32Matrix& weights, const U32Vector& order, const F32Matrix& factor,
+                        const F32Matrix& scales, const F32Matrix& centres, std::size_t group_size,
+                        int low, int high, unsigned threads, const std::string& name) {
+  if (low < -128 || high > 255 || high - low > 255 || low > high) {
+    throw Error("quantize-unsupported", name, "codes must fit in a byte");
+  }
+  OwnedArray<std::uint8_t> codes(weights.size());
+  {
+    const nb::gil_scoped_release released;
+    round_with_feedback({{weights.data(), weights.size()},
+                         weights.shape(0),
+                         weights.shape(1),
+                         {order.data(), order.size()},
+                         {factor.data(), factor.size()},
+                         {scales.data(), scales.size()},
+                         {centres.data(), centres.size()},
+                         group_size,
+                         low,
+                         high,
+                         name},
+                        {choose_isa(), threads}, codes.span());
+  }
+  return nb::cast(codes.release({weights.shape(0), weights.shape(1)}));
 }
 
 nb::ndarray<nb::numpy, std::uint8_t> pack_arrays(const U8Matrix& codes, const F32Matrix& scales,
@@ -141,8 +172,11 @@ std::tuple<std::size_t, std::size_t, std::size_t> packed_sizes(const std::string
 void bind_quantize(nb::module_& module) {
   using namespace nb::literals;
   module.def("quantize_rows", quantize_array, "rows"_a, "dtype"_a, "format"_a, "threads"_a = 1,
-             "name"_a = "", "first_row"_a = 0,
+             "name"_a = "", "first_row"_a = 0, "importance"_a = nb::none(),
              "Quantize or convert rows to one part: (bytes, sum_sq_error, sum_sq, max_abs).");
+  module.def("round_with_feedback", round_arrays, "weights"_a, "order"_a, "factor"_a, "scales"_a,
+             "centres"_a, "group_size"_a, "low"_a, "high"_a, "threads"_a = 1, "name"_a = "",
+             "Round with error feedback: codes (rows, cols), uint8.");
   module.def("unpack_rows", unpack_array, "part"_a, "format"_a, "rows"_a, "cols"_a,
              "Unpack a part: codes (rows, cols), scales and zeros (rows, groups).");
   module.def("pack_rows", pack_arrays, "codes"_a, "scales"_a, "zeros"_a, "format"_a,

@@ -53,6 +53,11 @@ void Decoder::forward(std::span<const Row> rows, std::span<const std::size_t> wa
     attention_block(layer, rows, options);
     mlp_block(layer, n, options);
   }
+  if (options.hook) {
+    for (std::size_t i = 0; i < n * hidden; ++i) x_.data()[i] += out_.data()[i];
+    std::memset(out_.data(), 0, n * hidden * sizeof(float));
+    options.hook("final_norm.weight", x_.data(), n, hidden);
+  }
   if (wanted.empty()) return;
 
   // Only the rows whose logits are asked for go on; they are ascending.

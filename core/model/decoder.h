@@ -28,7 +28,8 @@ struct Row {
 struct StepOptions {
   // Called with the input of linear layers that share it, under the name of the first:
   // "layers.I.q.weight", ".o.weight", ".gate.weight", ".down.weight", and "head.weight" (only the
-  // rows whose logits are asked for). data: (rows, dim).
+  // rows whose logits are asked for); what the last layer leaves, all rows, under
+  // "final_norm.weight". data: (rows, dim).
   std::function<void(std::string_view name, const float* data, std::size_t rows, std::size_t dim)>
       hook;
   // Called before each layer; false cancels.

@@ -97,6 +97,11 @@ QuantizeError quantize_rows(const SourceRows& source, WeightFormat format,
                 "the part has " + std::to_string(part.size()) + " bytes, not " +
                     std::to_string(size.total()));
   }
+  if (!options.importance.empty() && options.importance.size() != source.cols) {
+    throw Error("quantize-unsupported", source.name,
+                std::to_string(options.importance.size()) + " importances for " +
+                    std::to_string(source.cols) + " inputs");
+  }
   const bool from_f32 = source.type == SourceType::f32;
   if (!format_traits.tiled() && format != WeightFormat::f32 && format != same_format(source.type) &&
       !(from_f32 && format == WeightFormat::f16)) {
@@ -129,6 +134,7 @@ QuantizeError quantize_rows(const SourceRows& source, WeightFormat format,
       job.codes = part.data() + block * block_codes;
       job.scales = part.data() + size.codes + block * groups * kTileRows * 2;
       job.zeros = part.data() + size.codes + size.scales + block * groups * kTileRows;
+      job.importance = options.importance.empty() ? nullptr : options.importance.data();
       quantize(job, results[block]);
     });
   } else {

@@ -36,6 +36,9 @@ struct QuantizeError {
 struct QuantizeOptions {
   Isa isa = Isa::scalar;
   unsigned threads = 1;
+  // (cols), finite and not negative: what a squared error at each input counts where scales and
+  // zero points are chosen; empty: all alike. Error sums count all alike in any case.
+  std::span<const float> importance{};
 };
 
 // Writes one part, packed_size(format, rows, cols) bytes: tiles, or for a row-major format the

@@ -21,6 +21,7 @@ struct QuantizeBlockJob {
   std::uint8_t* codes;     // this block's tiles, 64-byte units
   std::uint8_t* scales;    // this block's f16 [groups][16]
   std::uint8_t* zeros;     // this block's u8 [groups][16]; unused without zero points
+  const float* importance;  // (cols): what a squared error at each input counts; nullptr: all alike
 };
 
 enum class RowStatus : std::uint8_t { good, not_finite, too_large };

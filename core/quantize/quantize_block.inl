@@ -1,83 +1,8 @@
 // The body of quantize_block_*; included once by a file per instruction set, inside an anonymous
-// namespace, with kLanes the float lanes of its registers. Every lane is a row of the block, so no
+// namespace, behind lanes.inl. Every lane is a row of the block, so no
 // sum ever crosses lanes and the order of additions is the order of inputs, whatever kLanes is.
 
-constexpr std::size_t kRows = 16;
 constexpr std::size_t kMaxGroup = 128;
-
-typedef float F32 __attribute__((vector_size(4 * kLanes)));
-typedef double F64 __attribute__((vector_size(8 * kLanes)));
-typedef std::int32_t I32 __attribute__((vector_size(4 * kLanes)));
-typedef std::uint32_t U32 __attribute__((vector_size(4 * kLanes)));
-
-inline F32 splat(float value) {
-  F32 all;
-  for (std::size_t i = 0; i < kLanes; ++i) all[i] = value;
-  return all;
-}
-
-inline F32 load(const float* from) {
-  F32 value;
-  __builtin_memcpy(&value, from, sizeof value);
-  return value;
-}
-
-inline void store(float* to, const F32& value) { __builtin_memcpy(to, &value, sizeof value); }
-inline F32 least(const F32& a, const F32& b) { return a < b ? a : b; }
-inline F32 most(const F32& a, const F32& b) { return a > b ? a : b; }
-
-// To the nearest integer, ties to even, for |value| < 2^22.
-inline F32 round_even(const F32& value) {
-  const F32 magic = splat(12582912.0F);  // 1.5 * 2^23
-  return (value + magic) - magic;
-}
-
-// f32 bits of f16 bits, exact; subnormals without touching an f32 subnormal.
-inline std::uint32_t f16_to_f32_bits(std::uint32_t half) {
-  const std::uint32_t sign = (half & 0x8000U) << 16;
-  std::uint32_t bits = (half & 0x7fffU) << 13;
-  const std::uint32_t exponent = bits & 0x0f800000U;
-  bits += 0x38000000U;                                              // rebias 15 -> 127
-  if (exponent == 0x0f800000U) return sign | (bits + 0x38000000U);  // infinity, NaN
-  if (exponent == 0) {
-    bits += 0x00800000U;
-    float value;
-    __builtin_memcpy(&value, &bits, sizeof value);
-    value -= 6.103515625e-05F;  // 2^-14
-    __builtin_memcpy(&bits, &value, sizeof bits);
-  }
-  return sign | bits;
-}
-
-// f16 bits of values in [0, 65504], to the nearest, ties to even.
-inline U32 to_f16_bits(const F32& value) {
-  const F32 half = splat(0.5F);
-  const U32 small = (U32)(value + half) - (U32)half;  // below 2^-14: f32 adds round at 2^-24
-  const U32 bits = (U32)value;
-  const U32 normal = (bits - 0x38000000U + 0xfffU + ((bits >> 13) & 1U)) >> 13;
-  return value < splat(6.103515625e-05F) ? small : normal;
-}
-
-// The values of those f16 bits (positive, finite).
-inline F32 from_f16_bits(const U32& bits) {
-  const U32 shifted = bits << 13;
-  const F32 normal = (F32)(shifted + 0x38000000U);
-  const F32 small = (F32)(shifted + 0x38800000U) - splat(6.103515625e-05F);
-  return shifted < (U32{} + 0x00800000U) ? small : normal;
-}
-
-// A scale as it will be stored, in f16's range: 2^-24 at least unless it is zero, so that no group
-// of tiny weights is lost to rounding; 65504 at most, where it clips.
-inline F32 stored_scale(const F32& scale) {
-  const F32 zero = splat(0.0F);
-  const F32 in_range = least(most(scale, splat(0x1p-24F)), splat(65504.0F));
-  return from_f16_bits(to_f16_bits(scale > zero ? in_range : zero));
-}
-
-inline F32 inverse(const F32& scale) {
-  const F32 zero = splat(0.0F);
-  return scale > zero ? splat(1.0F) / scale : zero;
-}
 
 struct Choice {
   F32 scale;  // as stored
@@ -86,24 +11,30 @@ struct Choice {
   F32 error;  // sum of squares over the group
 };
 
-// Sum over the group of (w - scale * clamp(round(w / scale), low, high))^2.
-inline F32 squared_error(const float* values, std::size_t inputs, const F32& scale, const F32& low,
-                         const F32& high) {
+// The values of a group, [input][row], and what an error at each input counts.
+struct Group {
+  const float* values;
+  const float* importance;  // (inputs)
+  std::size_t inputs;
+};
+
+// Sum over the group of importance * (w - scale * clamp(round(w / scale), low, high))^2.
+inline F32 squared_error(const Group& group, const F32& scale, const F32& low, const F32& high) {
   const F32 inv = inverse(scale);
   F32 sum = splat(0.0F);
-  for (std::size_t i = 0; i < inputs; ++i) {
-    const F32 w = load(values + i * kRows);
+  for (std::size_t i = 0; i < group.inputs; ++i) {
+    const F32 w = load(group.values + i * kRows);
     const F32 code = least(most(round_even(w * inv), low), high);
     const F32 error = w - code * scale;
-    sum += error * error;
+    sum += error * error * splat(group.importance[i]);
   }
   return sum;
 }
 
 // Keeps the better of the two per lane; on a tie the one there first.
-inline void consider(Choice& best, const float* values, std::size_t inputs, const F32& scale,
-                     const F32& low, const F32& high) {
-  const F32 error = squared_error(values, inputs, scale, low, high);
+inline void consider(Choice& best, const Group& group, const F32& scale, const F32& low,
+                     const F32& high) {
+  const F32 error = squared_error(group, scale, low, high);
   const I32 better = error < best.error;
   best.scale = better ? scale : best.scale;
   best.low = better ? low : best.low;
@@ -111,20 +42,21 @@ inline void consider(Choice& best, const float* values, std::size_t inputs, cons
   best.error = better ? error : best.error;
 }
 
-// The scale that is best for the codes chosen: sum(w * code) / sum(code^2).
-inline void refit(Choice& best, const float* values, std::size_t inputs) {
+// The scale that is best for the codes chosen: sum(w * code) / sum(code^2), both by importance.
+inline void refit(Choice& best, const Group& group) {
   const F32 zero = splat(0.0F);
   const F32 inv = inverse(best.scale);
   F32 cross = zero;
   F32 square = zero;
-  for (std::size_t i = 0; i < inputs; ++i) {
-    const F32 w = load(values + i * kRows);
+  for (std::size_t i = 0; i < group.inputs; ++i) {
+    const F32 w = load(group.values + i * kRows);
     const F32 code = least(most(round_even(w * inv), best.low), best.high);
-    cross += w * code;
-    square += code * code;
+    const F32 importance = splat(group.importance[i]);
+    cross += w * code * importance;
+    square += code * code * importance;
   }
   const F32 scale = square > zero ? most(cross / square, zero) : best.scale;
-  consider(best, values, inputs, stored_scale(scale), best.low, best.high);
+  consider(best, group, stored_scale(scale), best.low, best.high);
 }
 
 // Candidates beside the first: `below` smaller and `above` larger, `step` of the first apart.
@@ -144,21 +76,21 @@ inline F32 candidate(const F32& base, const Grid& grid, int j) {
 }
 
 // `base`, the first candidate, is the least scale that clips nothing.
-inline Choice choose_symmetric(const float* values, std::size_t inputs, const F32& base,
-                               const F32& low, const F32& high, const Grid& grid) {
+inline Choice choose_symmetric(const Group& group, const F32& base, const F32& low,
+                               const F32& high, const Grid& grid) {
   Choice best{stored_scale(base), low, high, splat(0.0F)};
-  best.error = squared_error(values, inputs, best.scale, low, high);
+  best.error = squared_error(group, best.scale, low, high);
   for (int j = -grid.below; j <= grid.above; ++j) {
-    if (j != 0) consider(best, values, inputs, candidate(base, grid, j), low, high);
+    if (j != 0) consider(best, group, candidate(base, grid, j), low, high);
   }
-  refit(best, values, inputs);
+  refit(best, group);
   return best;
 }
 
 // The first candidate has its zero point where the least value rounds to code 0. Each further scale
 // is tried with the zero point that centres the values, and the ones beside it.
-inline Choice choose_asymmetric(const float* values, std::size_t inputs, const F32& base,
-                                const F32& low_value, const F32& high_value) {
+inline Choice choose_asymmetric(const Group& group, const F32& base, const F32& low_value,
+                                const F32& high_value) {
   const F32 zero = splat(0.0F);
   const F32 top = splat(15.0F);
   const F32 middle = (high_value + low_value) * splat(0.5F);
@@ -166,16 +98,16 @@ inline Choice choose_asymmetric(const float* values, std::size_t inputs, const F
   const F32 first = least(round_even((zero - low_value) * inverse(best.scale)), top);
   best.low = zero - first;
   best.high = top - first;
-  best.error = squared_error(values, inputs, best.scale, best.low, best.high);
+  best.error = squared_error(group, best.scale, best.low, best.high);
   for (int j = -kGrid4z.below; j <= kGrid4z.above; ++j) {
     const F32 scale = candidate(base, kGrid4z, j);
     const F32 centre = round_even(splat(7.5F) - middle * inverse(scale));
     for (int beside = -1; beside <= 1; ++beside) {
       const F32 point = least(most(centre + splat(static_cast<float>(beside)), zero), top);
-      consider(best, values, inputs, scale, zero - point, top - point);
+      consider(best, group, scale, zero - point, top - point);
     }
   }
-  refit(best, values, inputs);
+  refit(best, group);
   return best;
 }
 
@@ -260,7 +192,8 @@ inline void apply(const Choice& best, const F32& zero_point, std::size_t inputs,
 
 // Quantizes kLanes rows of a group, beginning at row `lane`; `values` becomes codes.
 inline void quantize_lanes(const QuantizeBlockJob& job, std::size_t lane, float* values,
-                           GroupChoice& group, RowSums& sums) {
+                           const float* importance, GroupChoice& choice, RowSums& sums) {
+  const Group group{values, importance, job.group_size};
   const F32 zero = splat(0.0F);
   const F32 reach = splat(65504.0F);
   F32 low_value = zero;
@@ -274,21 +207,21 @@ inline void quantize_lanes(const QuantizeBlockJob& job, std::size_t lane, float*
   F32 zero_point;
   if (job.bits == 8) {
     base = most(high_value, zero - low_value) / splat(127.0F);
-    best = choose_symmetric(values, job.group_size, base, splat(-127.0F), splat(127.0F), kGrid8);
+    best = choose_symmetric(group, base, splat(-127.0F), splat(127.0F), kGrid8);
     zero_point = zero;
   } else if (job.zero_points) {
     base = (high_value - low_value) / splat(15.0F);
-    best = choose_asymmetric(values, job.group_size, base, low_value, high_value);
+    best = choose_asymmetric(group, base, low_value, high_value);
     zero_point = zero - best.low;
   } else {
     base = most(high_value / splat(7.0F), (zero - low_value) / splat(8.0F));
-    best = choose_symmetric(values, job.group_size, base, splat(-8.0F), splat(7.0F), kGrid4);
+    best = choose_symmetric(group, base, splat(-8.0F), splat(7.0F), kGrid4);
     zero_point = splat(8.0F);
   }
   apply(best, zero_point, job.group_size, values, lane, sums);
-  store_lanes(group.scale + lane, to_f16_bits(best.scale));
-  store_lanes(group.zero_point + lane, (U32) __builtin_convertvector(zero_point, I32));
-  store_lanes(group.beyond + lane, (U32)(base > reach));
+  store_lanes(choice.scale + lane, to_f16_bits(best.scale));
+  store_lanes(choice.zero_point + lane, (U32) __builtin_convertvector(zero_point, I32));
+  store_lanes(choice.beyond + lane, (U32)(base > reach));
 }
 
 // Codes of the group into its tiles; byte 4*r + j of a tile is input j of row r, in 4 bits with
@@ -313,6 +246,7 @@ inline void store_codes(const QuantizeBlockJob& job, const float* codes, std::ui
 void quantize_block(const QuantizeBlockJob& job, QuantizeBlockResult& result) {
   alignas(64) std::uint32_t raw[kMaxGroup * kRows];
   alignas(64) float values[kMaxGroup * kRows];
+  float importance[kMaxGroup];
   GroupChoice group;
   RowSums sums{};
   for (RowStatus& status : result.status) status = RowStatus::good;
@@ -322,8 +256,12 @@ void quantize_block(const QuantizeBlockJob& job, QuantizeBlockResult& result) {
   for (std::size_t begin = 0; begin < job.cols; begin += job.group_size) {
     load_group(job, begin, raw, result);
     __builtin_memcpy(values, raw, job.group_size * kRows * sizeof(float));
+    for (std::size_t i = 0; i < job.group_size; ++i) {
+      const bool given = job.importance != nullptr && begin + i < job.cols;
+      importance[i] = given ? job.importance[begin + i] : 1.0F;
+    }
     for (std::size_t lane = 0; lane < kRows; lane += kLanes) {
-      quantize_lanes(job, lane, values + lane, group, sums);
+      quantize_lanes(job, lane, values + lane, importance, group, sums);
     }
     store_codes(job, values, codes);
     codes += job.group_size * kRows * job.bits / 8;

@@ -112,7 +112,20 @@ def quantize_rows(
     threads: int = 1,
     name: str = "",
     first_row: int = 0,
+    importance: npt.NDArray[np.float32] | None = None,
 ) -> tuple[npt.NDArray[np.uint8], float, float, float]: ...
+def round_with_feedback(
+    weights: npt.NDArray[np.float32],
+    order: npt.NDArray[np.uint32],
+    factor: npt.NDArray[np.float32],
+    scales: npt.NDArray[np.float32],
+    centres: npt.NDArray[np.float32],
+    group_size: int,
+    low: int,
+    high: int,
+    threads: int = 1,
+    name: str = "",
+) -> npt.NDArray[np.uint8]: ...
 def unpack_rows(
     part: npt.NDArray[np.uint8], format: str, rows: int, cols: int
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.uint8]]: ...

@@ -3,7 +3,10 @@
 namespace pocketr1 {
 namespace {
 constexpr std::size_t kLanes = 8;
+// clang-format off
+#include "quantize/lanes.inl"
 #include "quantize/quantize_block.inl"
+// clang-format on
 }  // namespace
 
 void quantize_block_avx2(const QuantizeBlockJob& job, QuantizeBlockResult& result) {

@@ -149,6 +149,11 @@ def group_size(weight_format: str) -> int:
     return 0 if weight_format in _ROW_MAJOR else int(weight_format[3:].rstrip("z"))
 
 
+def weight_bits(weight_format: str) -> int:
+    """Bits of a code, or of an element where the format is row-major."""
+    return {"f32": 32, "f16": 16, "bf16": 16}.get(weight_format) or int(weight_format[1])
+
+
 def plan_layout(tensors: Sequence[TensorPlan]) -> BundleLayout:
     """Place tensors, given in decode order, in segments and shards.
 

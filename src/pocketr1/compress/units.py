@@ -1,0 +1,122 @@
+"""Finished pieces of a calibrated job on disk: embedding, layers, head, each in a file of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketr1 import _core
+from pocketr1.bundle import Part, PartError
+from pocketr1.bundle.files import write_file
+from pocketr1.compress.partial_model import Place
+
+__all__ = ["Packed", "Unit", "save_array"]
+
+_ALIGNMENT = 64
+_BLOCK_ROWS = 16
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A tensor as it will stand in the bundle, all its rows in one part.
+
+    errors: float64 (blocks of 16 rows, 3): of each the sums of squares of error and weights, and
+    the largest error.
+    """
+
+    format: str
+    shape: tuple[int, ...]
+    data: NDArray[np.uint8]
+    errors: NDArray[np.float64]
+
+
+class Unit:
+    """The tensors of one file, by canonical name; the file is mapped."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a unit that is whole (``exists``)."""
+        self.path = path
+        document = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        self.notes: dict[str, Any] = document["notes"]
+        self._rows: dict[str, dict[str, Any]] = document["tensors"]
+        self._data = np.memmap(path, np.uint8, "r")
+
+    @staticmethod
+    def exists(path: Path) -> bool:
+        """Whether a unit was written whole: its table is written last."""
+        return path.with_suffix(".json").exists()
+
+    @classmethod
+    def write(cls, path: Path, tensors: Mapping[str, Packed], notes: Mapping[str, Any]) -> Unit:
+        """Write a unit; returns when it is on disk. ``notes``: JSON types that go with it."""
+        rows: dict[str, dict[str, Any]] = {}
+        with path.open("wb") as file:
+            for name, tensor in tensors.items():
+                row: dict[str, Any] = {"format": tensor.format, "shape": list(tensor.shape)}
+                for key, array in (("offset", tensor.data), ("errors", tensor.errors)):
+                    file.write(bytes(-file.tell() % _ALIGNMENT))
+                    row[key] = file.tell()
+                    file.write(np.ascontiguousarray(array).data)
+                row["size"] = tensor.data.nbytes
+                row["blocks"] = len(tensor.errors)
+                rows[name] = row
+            file.flush()
+            os.fsync(file.fileno())
+        text = json.dumps({"tensors": rows, "notes": dict(notes)})
+        write_file(path.with_suffix(".json"), text.encode())
+        return cls(path)
+
+    def remove(self) -> None:
+        """Delete the files; what is mapped stays readable."""
+        self.path.with_suffix(".json").unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+
+    def places(self) -> dict[str, Place]:
+        """Return where the tensors lie."""
+        return {
+            name: Place(row["format"], tuple(row["shape"]), self.path, row["offset"])
+            for name, row in self._rows.items()
+        }
+
+    def part(self, name: str, part: Part) -> tuple[NDArray[np.uint8], PartError]:
+        """Return the bytes of a range of rows, which begins on a block, and its error."""
+        row = self._rows[name]
+        whole = self._data[row["offset"] : row["offset"] + row["size"]]
+        errors = self._data[row["errors"] : row["errors"] + 24 * row["blocks"]]
+        table = errors.view(np.float64).reshape(-1, 3)
+        begin, end = part.row // _BLOCK_ROWS, -(-(part.row + part.rows) // _BLOCK_ROWS)
+        error = PartError(
+            float(table[begin:end, 0].sum()),
+            float(table[begin:end, 1].sum()),
+            float(table[begin:end, 2].max()),
+        )
+        if part.size == len(whole):
+            return np.array(whole), error
+        cols = row["shape"][1] if len(row["shape"]) == 2 else 1
+        pieces = []
+        at = 0
+        # Codes, scales and zero points stand one behind the other, each by blocks of rows.
+        sizes = _core.packed_size(row["format"], row["shape"][0], cols)
+        counts = (part.codes, part.scales, part.zeros)
+        befores = _core.packed_size(row["format"], part.row, cols) if part.row else (0, 0, 0)
+        for size, count, before in zip(sizes, counts, befores, strict=True):
+            pieces.append(whole[at + before : at + before + count])
+            at += size
+        return np.concatenate(pieces), error
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an array whole or not at all; returns when it is on disk."""
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

@@ -24,6 +24,7 @@ __all__ = [
     "TensorPlan",
     "group_size",
     "plan_layout",
+    "signed_scales",
 ]
 
 SHARD_LIMIT = 512_000_000  # bytes
@@ -147,6 +148,11 @@ class BundleLayout:
 def group_size(weight_format: str) -> int:
     """Inputs that share a scale; 0 where the format is row-major."""
     return 0 if weight_format in _ROW_MAJOR else int(weight_format[3:].rstrip("z"))
+
+
+def signed_scales(weight_format: str) -> bool:
+    """Whether scales may be negative: where codes reach much further to one side."""
+    return weight_format.startswith(("w3g", "w2g")) and not weight_format.endswith("z")
 
 
 def plan_layout(tensors: Sequence[TensorPlan]) -> BundleLayout:

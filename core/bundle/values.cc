@@ -10,7 +10,6 @@ namespace pocketr1 {
 namespace {
 
 constexpr std::uint16_t kLargestFiniteHalf = 0x7BFF;  // above it: infinity, NaN, the sign bit
-constexpr std::uint8_t kLargestZeroPoint = 15;
 
 // "row 17, group 3" of entry `index` of an array [block][group][16 rows].
 std::string place(const PartRef& part, std::uint64_t groups, std::uint64_t index) {
@@ -43,13 +42,14 @@ void check_part(const TensorRef& tensor, const PartRef& part, const std::uint8_t
     const auto half = static_cast<std::uint16_t>(scales[2 * i] | scales[2 * i + 1] << 8);
     if (half <= kLargestFiniteHalf) continue;
     const bool finite = (half & 0x7FFF) <= kLargestFiniteHalf;
+    if (finite && format.signed_scales()) continue;
     throw Error("bundle-scales", file_name,
                 about + (finite ? "a negative scale at " : "a scale that is not finite at ") +
                     place(part, groups, i));
   }
   const std::uint8_t* zeros = scales + size.scales;
   const std::uint8_t* bad = std::find_if(
-      zeros, zeros + size.zeros, [](std::uint8_t zero) { return zero > kLargestZeroPoint; });
+      zeros, zeros + size.zeros, [&](std::uint8_t zero) { return zero > format.largest_code(); });
   if (bad != zeros + size.zeros) {
     throw Error("bundle-scales", file_name,
                 about + "zero point " + std::to_string(*bad) + " at " +

@@ -23,6 +23,18 @@ enum class WeightFormat : std::uint8_t {
   w4g32z,
   w4g64z,
   w4g128z,
+  w3g32,
+  w3g64,
+  w3g128,
+  w3g32z,
+  w3g64z,
+  w3g128z,
+  w2g32,
+  w2g64,
+  w2g128,
+  w2g32z,
+  w2g64z,
+  w2g128z,
 };
 
 }  // namespace pocketr1

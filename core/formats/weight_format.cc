@@ -8,19 +8,19 @@ namespace pocketr1 {
 namespace {
 
 using enum WeightFormat;
-constexpr std::array<WeightFormatTraits, 12> kFormats{{
-    {f32, "f32", 32, 0, false},
-    {f16, "f16", 16, 0, false},
-    {bf16, "bf16", 16, 0, false},
-    {w8g32, "w8g32", 8, 32, false},
-    {w8g64, "w8g64", 8, 64, false},
-    {w8g128, "w8g128", 8, 128, false},
-    {w4g32, "w4g32", 4, 32, false},
-    {w4g64, "w4g64", 4, 64, false},
-    {w4g128, "w4g128", 4, 128, false},
-    {w4g32z, "w4g32z", 4, 32, true},
-    {w4g64z, "w4g64z", 4, 64, true},
-    {w4g128z, "w4g128z", 4, 128, true},
+constexpr std::array<WeightFormatTraits, 24> kFormats{{
+    {f32, "f32", 32, 0, false},        {f16, "f16", 16, 0, false},
+    {bf16, "bf16", 16, 0, false},      {w8g32, "w8g32", 8, 32, false},
+    {w8g64, "w8g64", 8, 64, false},    {w8g128, "w8g128", 8, 128, false},
+    {w4g32, "w4g32", 4, 32, false},    {w4g64, "w4g64", 4, 64, false},
+    {w4g128, "w4g128", 4, 128, false}, {w4g32z, "w4g32z", 4, 32, true},
+    {w4g64z, "w4g64z", 4, 64, true},   {w4g128z, "w4g128z", 4, 128, true},
+    {w3g32, "w3g32", 3, 32, false},    {w3g64, "w3g64", 3, 64, false},
+    {w3g128, "w3g128", 3, 128, false}, {w3g32z, "w3g32z", 3, 32, true},
+    {w3g64z, "w3g64z", 3, 64, true},   {w3g128z, "w3g128z", 3, 128, true},
+    {w2g32, "w2g32", 2, 32, false},    {w2g64, "w2g64", 2, 64, false},
+    {w2g128, "w2g128", 2, 128, false}, {w2g32z, "w2g32z", 2, 32, true},
+    {w2g64z, "w2g64z", 2, 64, true},   {w2g128z, "w2g128z", 2, 128, true},
 }};
 
 // Sizes above this are refused before any product of them is formed.

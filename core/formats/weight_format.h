@@ -3,13 +3,22 @@
 // Row-major formats (f32, f16, bf16) keep a matrix (rows, cols) as it is in its checkpoint.
 // Tile formats cut it into blocks of 16 output rows; within a block the tiles follow the inputs:
 //
-//   4 bits: a tile is 16 rows x 8 inputs in 64 bytes. Byte 4*r + j holds input j of row r in its
-//           low nibble and input 4 + j in its high nibble, j = 0..3. Codes are unsigned; the weight
-//           is (code - zero) * scale, zero = 8 where the format has no zero points.
 //   8 bits: a tile is 16 rows x 4 inputs in 64 bytes. Byte 4*r + j is input j of row r, signed,
 //           -127..127; the weight is code * scale.
+//   4 bits: a tile is 16 rows x 8 inputs in 64 bytes. Byte 4*r + j holds input j of row r in its
+//           low nibble and input 4 + j in its high nibble, j = 0..3.
+//   3 bits: three tiles are 16 rows x 32 inputs in 192 bytes. Byte 4*r + j of tile t holds input
+//           8*t + j of row r in bits 0..2, input 8*t + 4 + j in bits 3..5, and in bits 6..7 two
+//           bits, those of tile 0 the lowest, of six in all: input 24 + j, above it input 28 + j.
+//   2 bits: a tile is 16 rows x 16 inputs in 64 bytes. Byte 4*r + j holds inputs j, 4 + j, 8 + j
+//           and 12 + j of row r, from its lowest bits on.
 //
-// Scales are f16 [block][group][16 rows]; zero points, u8 [block][group][16 rows], 0..15.
+// Codes of less than 8 bits are unsigned; the weight is (code - zero) * scale. Where the format has
+// no zero points, zero is the centre: 8, 4 or 2. Codes then reach one step further down than up; of
+// 2 and 3 bits, where that is much, a scale may be negative, so that they reach further up.
+// formats/tile_codes.h finds single codes.
+//
+// Scales are f16 [block][group][16 rows]; zero points, u8 [block][group][16 rows], codes as well.
 // Rows are padded to 16 (codes of weight zero, scale 0), inputs to a multiple of the group.
 #pragma once
 
@@ -29,7 +38,14 @@ struct WeightFormatTraits {
   unsigned group_size;    // inputs that share a scale; 0: row-major
   bool zero_points;
   bool tiled() const { return group_size != 0; }
-  std::size_t tile_inputs() const { return bits == 4 ? 8 : 4; }
+  // Below 8 bits: the largest code and zero point; the zero point where none is stored.
+  unsigned largest_code() const { return (1U << bits) - 1; }
+  unsigned centre() const { return bits == 8 ? 0 : 1U << (bits - 1); }
+  bool signed_scales() const { return bits < 4 && !zero_points; }
+  // Of a block's codes, for inputs padded to the group.
+  std::size_t block_bytes(std::size_t padded_cols) const {
+    return padded_cols * kTileRows * bits / 8;
+  }
 };
 
 std::span<const WeightFormatTraits> weight_formats();

@@ -50,7 +50,7 @@ struct LinearKernel {
 };
 
 constexpr std::size_t kGemvRows = 4;  // the largest batch a gemv takes
-constexpr std::size_t kWeightFormats = 12;
+constexpr std::size_t kWeightFormats = 24;
 
 // The query heads of one row that share a K/V head, against tokens [begin, end) of its sequence.
 struct AttentionArgs {

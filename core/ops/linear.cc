@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/half.h"
+#include "formats/tile_codes.h"
 
 namespace pocketr1 {
 namespace {
@@ -36,7 +37,7 @@ LinearArgs block_args(const MatrixPart& part, std::size_t begin, std::size_t end
     return args;
   }
   const std::size_t groups = all.padded_cols / t.group_size;
-  args.codes = all.codes + begin * (all.padded_cols / t.tile_inputs()) * kTileBytes;
+  args.codes = all.codes + begin * t.block_bytes(all.padded_cols);
   args.scales = all.scales + begin * groups * kTileRows;
   if (t.zero_points) args.zeros = all.zeros + begin * groups * kTileRows;
   return args;
@@ -149,16 +150,12 @@ void read_row(const MatrixPart& part, std::size_t row, float* out) {
   const std::size_t groups = a.padded_cols / t.group_size;
   const std::size_t block = row / kTileRows;
   const std::size_t r = row % kTileRows;
-  const std::uint8_t* codes = a.codes + block * (a.padded_cols / t.tile_inputs()) * kTileBytes;
+  const std::uint8_t* codes = a.codes + block * t.block_bytes(a.padded_cols);
   for (std::size_t k = 0; k < part.cols; ++k) {
     const std::size_t at = (block * groups + k / t.group_size) * kTileRows + r;
-    const std::uint8_t byte = codes[k / t.tile_inputs() * kTileBytes + r * 4 + k % 4];
-    int code;
-    if (t.bits == 8) {
-      code = static_cast<std::int8_t>(byte);
-    } else {
-      code = (k % 8 < 4 ? byte & 15 : byte >> 4) - (t.zero_points ? a.zeros[at] : 8);
-    }
+    const std::uint8_t byte = read_code(codes, t.bits, r, k);
+    const int zero = t.zero_points ? a.zeros[at] : static_cast<int>(t.centre());
+    const int code = t.bits == 8 ? static_cast<std::int8_t>(byte) : byte - zero;
     std::uint16_t scale;
     std::memcpy(&scale, a.scales + at, 2);
     out[k] = static_cast<float>(code) * f16_to_f32(scale);

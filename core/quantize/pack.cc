@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/half.h"
+#include "formats/tile_codes.h"
 
 namespace pocketr1 {
 namespace {
@@ -22,7 +23,6 @@ class PartLayout {
     if (!traits_.tiled()) unsupported(std::string(traits_.name) + " has no codes");
     groups_ = group_count(format, cols);
     blocks_ = (rows + kTileRows - 1) / kTileRows;
-    tiles_ = groups_ * traits_.group_size / traits_.tile_inputs();
   }
 
   std::size_t groups() const { return groups_; }
@@ -30,23 +30,20 @@ class PartLayout {
   std::size_t padded_cols() const { return groups_ * traits_.group_size; }
   const PackedSize& size() const { return size_; }
 
-  std::size_t code_byte(std::size_t row, std::size_t col) const {
-    const std::size_t tile = (row / kTileRows) * tiles_ + col / traits_.tile_inputs();
-    return tile * kTileBytes + 4 * (row % kTileRows) + col % 4;
+  // Where a row's block of codes begins, in bytes.
+  std::size_t block(std::size_t row) const {
+    return row / kTileRows * traits_.block_bytes(padded_cols());
   }
-  bool high_nibble(std::size_t col) const { return traits_.bits == 4 && col % 8 >= 4; }
   // Of a scale or zero point, in elements.
   std::size_t group_index(std::size_t row, std::size_t group) const {
     return ((row / kTileRows) * groups_ + group) * kTileRows + row % kTileRows;
   }
-  std::uint8_t default_zero() const { return traits_.bits == 4 ? 8 : 0; }
 
  private:
   const WeightFormatTraits& traits_;
   PackedSize size_;
   std::size_t groups_ = 0;
   std::size_t blocks_ = 0;
-  std::size_t tiles_ = 0;
 };
 
 void check_sizes(std::size_t part, const UnpackedRows& unpacked, const PartLayout& layout,
@@ -77,7 +74,8 @@ void unpack_rows(std::span<const std::uint8_t> part, WeightFormat format, std::s
                  std::size_t cols, const UnpackedRows& unpacked) {
   const PartLayout layout(format, rows, cols);
   check_sizes(part.size(), unpacked, layout, rows, cols);
-  const bool nibbles = traits(format).bits == 4;
+  const WeightFormatTraits& format_traits = traits(format);
+  const auto centre = static_cast<std::uint8_t>(format_traits.centre());
   const std::uint8_t* scales = part.data() + layout.size().codes;
   const std::uint8_t* zeros = scales + layout.size().scales;
   for (std::size_t row = 0; row < rows; ++row) {
@@ -85,12 +83,11 @@ void unpack_rows(std::span<const std::uint8_t> part, WeightFormat format, std::s
       const std::size_t from = layout.group_index(row, group);
       const std::size_t to = row * layout.groups() + group;
       unpacked.scales[to] = f16_to_f32(read_u16(scales + 2 * from));
-      unpacked.zeros[to] = traits(format).zero_points ? zeros[from] : layout.default_zero();
+      unpacked.zeros[to] = format_traits.zero_points ? zeros[from] : centre;
     }
+    const std::uint8_t* block = part.data() + layout.block(row);
     for (std::size_t col = 0; col < cols; ++col) {
-      std::uint8_t code = part[layout.code_byte(row, col)];
-      if (nibbles) code = layout.high_nibble(col) ? code >> 4 : code & 15;
-      unpacked.codes[row * cols + col] = code;
+      unpacked.codes[row * cols + col] = read_code(block, format_traits.bits, row % kTileRows, col);
     }
   }
 }
@@ -100,21 +97,26 @@ void pack_rows(const UnpackedRows& unpacked, WeightFormat format, std::size_t ro
   const PartLayout layout(format, rows, cols);
   check_sizes(part.size(), unpacked, layout, rows, cols);
   const WeightFormatTraits& format_traits = traits(format);
+  const auto centre = static_cast<std::uint8_t>(format_traits.centre());
+  const unsigned largest = format_traits.largest_code();
   std::memset(part.data(), 0, part.size());
   std::uint8_t* scales = part.data() + layout.size().codes;
   std::uint8_t* zeros = scales + layout.size().scales;
   for (std::size_t row = 0; row < layout.padded_rows(); ++row) {
+    std::uint8_t* block = part.data() + layout.block(row);
     for (std::size_t group = 0; group < layout.groups(); ++group) {
       const std::size_t to = layout.group_index(row, group);
       const std::size_t from = row * layout.groups() + group;
       const std::uint16_t scale = row < rows ? f32_to_f16(unpacked.scales[from]) : 0;
-      std::uint8_t zero = format_traits.zero_points ? 0 : layout.default_zero();
+      std::uint8_t zero = format_traits.zero_points ? 0 : centre;
       if (row < rows) {
-        if (!(unpacked.scales[from] >= 0.0F) || scale >= 0x7c00U) {
+        const bool finite = (scale & 0x7fffU) < 0x7c00U;
+        if (!finite || ((scale & 0x8000U) != 0 && !format_traits.signed_scales())) {
           unsupported("the scale of row " + std::to_string(row) + ", group " +
                       std::to_string(group) + " is negative or not finite in f16");
         }
-        if (format_traits.zero_points ? unpacked.zeros[from] > 15 : unpacked.zeros[from] != zero) {
+        if (format_traits.zero_points ? unpacked.zeros[from] > largest
+                                      : unpacked.zeros[from] != zero) {
           unsupported("the zero point of row " + std::to_string(row) + ", group " +
                       std::to_string(group) + " is out of range");
         }
@@ -128,13 +130,12 @@ void pack_rows(const UnpackedRows& unpacked, WeightFormat format, std::size_t ro
         std::uint8_t code = zero;
         if (row < rows && col < cols) {
           code = unpacked.codes[row * cols + col];
-          if (format_traits.bits == 4 ? code > 15 : code == 0x80) {
+          if (format_traits.bits == 8 ? code == 0x80 : code > largest) {
             unsupported("the code of row " + std::to_string(row) + ", input " +
                         std::to_string(col) + " is out of range");
           }
         }
-        std::uint8_t& byte = part[layout.code_byte(row, col)];
-        byte |= static_cast<std::uint8_t>(layout.high_nibble(col) ? code << 4 : code);
+        put_code(block, format_traits.bits, row % kTileRows, col, code);
       }
     }
   }
@@ -162,17 +163,16 @@ void dequantize_rows(std::span<const std::uint8_t> part, WeightFormat format, st
   }
   const PartLayout layout(format, rows, cols);
   const WeightFormatTraits& format_traits = traits(format);
+  const int centre = static_cast<int>(format_traits.centre());
   const std::uint8_t* scales = part.data() + layout.size().codes;
   const std::uint8_t* zeros = scales + layout.size().scales;
   for (std::size_t row = 0; row < rows; ++row) {
+    const std::uint8_t* block = part.data() + layout.block(row);
     for (std::size_t col = 0; col < cols; ++col) {
       const std::size_t group = layout.group_index(row, col / format_traits.group_size);
-      const std::uint8_t byte = part[layout.code_byte(row, col)];
-      int code = static_cast<std::int8_t>(byte);
-      if (format_traits.bits == 4) {
-        code = (layout.high_nibble(col) ? byte >> 4 : byte & 15) -
-               (format_traits.zero_points ? zeros[group] : layout.default_zero());
-      }
+      const std::uint8_t byte = read_code(block, format_traits.bits, row % kTileRows, col);
+      const int zero = format_traits.zero_points ? zeros[group] : centre;
+      const int code = format_traits.bits == 8 ? static_cast<std::int8_t>(byte) : byte - zero;
       values[row * cols + col] =
           static_cast<float>(code) * f16_to_f32(read_u16(scales + 2 * group));
     }

@@ -10,7 +10,8 @@
 namespace pocketr1 {
 
 // Row-major, without the file's padding. Codes are signed bytes in 8 bits (-127..127) and unsigned
-// ones in 4 bits (0..15). Where the format has no zero points, unpack gives 8 (4 bits) or 0.
+// ones below. Where the format has no zero points, they are the centre: 8, 4 or 2 in 4, 3 or 2
+// bits, 0 in 8.
 struct UnpackedRows {
   std::span<std::uint8_t> codes;  // (rows, cols)
   std::span<float> scales;        // (rows, groups)
@@ -25,7 +26,7 @@ void unpack_rows(std::span<const std::uint8_t> part, WeightFormat format, std::s
 
 // Writes a part; padding as the format asks. Scales are rounded to f16, to nearest even.
 // Throws Error("quantize-unsupported") as unpack_rows does, and for a code or zero point out of
-// range or a scale that is negative or not finite in f16.
+// range, a scale that is not finite in f16, or a negative one where the format has none.
 void pack_rows(const UnpackedRows& unpacked, WeightFormat format, std::size_t rows,
                std::size_t cols, std::span<std::uint8_t> part);
 

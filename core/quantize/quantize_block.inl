@@ -70,6 +70,8 @@ struct Grid {
 constexpr Grid kGrid8{8, 12, 0.005F};
 constexpr Grid kGrid4{16, 6, 0.025F};
 constexpr Grid kGrid4z{12, 2, 0.025F};
+constexpr Grid kGrid3{10, 2, 0.05F};
+constexpr Grid kGrid2{14, 2, 0.05F};
 
 inline F32 candidate(const F32& base, const Grid& grid, int j) {
   return stored_scale(base * splat(1.0F + grid.step * static_cast<float>(j)));
@@ -87,21 +89,39 @@ inline Choice choose_symmetric(const Group& group, const F32& base, const F32& l
   return best;
 }
 
-// The first candidate has its zero point where the least value rounds to code 0. Each further scale
-// is tried with the zero point that centres the values, and the ones beside it.
-inline Choice choose_asymmetric(const Group& group, const F32& base, const F32& low_value,
-                                const F32& high_value) {
+// As choose_symmetric, for codes -low_steps..high_steps and their mirror image, which a negative
+// scale makes of them; `base`, `mirrored_base`: the least scales that clip nothing.
+inline Choice choose_mirrored(const Group& group, const F32& base, const F32& mirrored_base,
+                              const F32& low_steps, const F32& high_steps, const Grid& grid) {
   const F32 zero = splat(0.0F);
-  const F32 top = splat(15.0F);
+  Choice best{stored_scale(base), zero - low_steps, high_steps, zero};
+  best.error = squared_error(group, best.scale, best.low, best.high);
+  for (int j = -grid.below; j <= grid.above; ++j) {
+    const F32 scale = candidate(base, grid, j);
+    if (j != 0) consider(best, group, scale, zero - low_steps, high_steps);
+    const F32 mirrored = candidate(mirrored_base, grid, j);
+    consider(best, group, mirrored, zero - high_steps, low_steps);
+  }
+  refit(best, group);
+  return best;
+}
+
+// Codes 0..top. The first candidate has its zero point where the least value rounds to code 0. Each
+// further scale is tried with the zero point that centres the values, and the ones beside it.
+inline Choice choose_asymmetric(const Group& group, const F32& base,
+                                const F32& low_value, const F32& high_value, const F32& top,
+                                const Grid& grid) {
+  const F32 zero = splat(0.0F);
   const F32 middle = (high_value + low_value) * splat(0.5F);
+  const F32 middle_code = top * splat(0.5F);
   Choice best{stored_scale(base), zero, zero, zero};
   const F32 first = least(round_even((zero - low_value) * inverse(best.scale)), top);
   best.low = zero - first;
   best.high = top - first;
   best.error = squared_error(group, best.scale, best.low, best.high);
-  for (int j = -kGrid4z.below; j <= kGrid4z.above; ++j) {
-    const F32 scale = candidate(base, kGrid4z, j);
-    const F32 centre = round_even(splat(7.5F) - middle * inverse(scale));
+  for (int j = -grid.below; j <= grid.above; ++j) {
+    const F32 scale = candidate(base, grid, j);
+    const F32 centre = round_even(middle_code - middle * inverse(scale));
     for (int beside = -1; beside <= 1; ++beside) {
       const F32 point = least(most(centre + splat(static_cast<float>(beside)), zero), top);
       consider(best, group, scale, zero - point, top - point);
@@ -163,9 +183,9 @@ inline void store_lanes(std::uint32_t* to, const U32& from) {
   __builtin_memcpy(to, &from, sizeof from);
 }
 
-// Final codes (zero point added) in place of the values; sums the error in double.
-inline void apply(const Choice& best, const F32& zero_point, std::size_t inputs, float* values,
-                  std::size_t lane, RowSums& sums) {
+// Final codes (times `sign`, zero point added) in place of the values; sums the error in double.
+inline void apply(const Choice& best, const F32& sign, const F32& zero_point, std::size_t inputs,
+                  float* values, std::size_t lane, RowSums& sums) {
   F64 sq_error;
   F64 sq;
   F64 max_abs;
@@ -183,7 +203,7 @@ inline void apply(const Choice& best, const F32& zero_point, std::size_t inputs,
     sq_error += error * error;
     sq += exact * exact;
     max_abs = size > max_abs ? size : max_abs;
-    store(values + i * kRows, code + zero_point);
+    store(values + i * kRows, code * sign + zero_point);
   }
   __builtin_memcpy(sums.sq_error + lane, &sq_error, sizeof sq_error);
   __builtin_memcpy(sums.sq + lane, &sq, sizeof sq);
@@ -205,38 +225,71 @@ inline void quantize_lanes(const QuantizeBlockJob& job, std::size_t lane, float*
   F32 base;  // the least scale that clips nothing
   Choice best;
   F32 zero_point;
+  F32 sign = splat(1.0F);
+  const F32 top = splat(static_cast<float>((1U << job.bits) - 1));      // below 8 bits
+  const F32 middle = splat(static_cast<float>(1U << (job.bits - 1)));  // without zero points
+  const F32 upper = top - middle;
   if (job.bits == 8) {
     base = most(high_value, zero - low_value) / splat(127.0F);
     best = choose_symmetric(group, base, splat(-127.0F), splat(127.0F), kGrid8);
     zero_point = zero;
   } else if (job.zero_points) {
-    base = (high_value - low_value) / splat(15.0F);
-    best = choose_asymmetric(group, base, low_value, high_value);
+    base = (high_value - low_value) / top;
+    const Grid& grid = job.bits == 4 ? kGrid4z : job.bits == 3 ? kGrid3 : kGrid2;
+    best = choose_asymmetric(group, base, low_value, high_value, top, grid);
     zero_point = zero - best.low;
+  } else if (job.bits == 4) {
+    base = most(high_value / upper, (zero - low_value) / middle);
+    best = choose_symmetric(group, base, zero - middle, upper, kGrid4);
+    zero_point = middle;
   } else {
-    base = most(high_value / splat(7.0F), (zero - low_value) / splat(8.0F));
-    best = choose_symmetric(group, base, splat(-8.0F), splat(7.0F), kGrid4);
-    zero_point = splat(8.0F);
+    const F32 plain = most(high_value / upper, (zero - low_value) / middle);
+    const F32 mirrored = most(high_value / middle, (zero - low_value) / upper);
+    base = least(plain, mirrored);
+    best = choose_mirrored(group, plain, mirrored, middle, upper,
+                           job.bits == 3 ? kGrid3 : kGrid2);
+    sign = best.high > upper && best.scale > zero ? splat(-1.0F) : sign;
+    zero_point = middle;
   }
-  apply(best, zero_point, job.group_size, values, lane, sums);
-  store_lanes(choice.scale + lane, to_f16_bits(best.scale));
+  apply(best, sign, zero_point, job.group_size, values, lane, sums);
+  store_lanes(choice.scale + lane, to_f16_bits(best.scale) | ((U32)sign >> 31 << 15));
   store_lanes(choice.zero_point + lane, (U32) __builtin_convertvector(zero_point, I32));
   store_lanes(choice.beyond + lane, (U32)(base > reach));
 }
 
-// Codes of the group into its tiles; byte 4*r + j of a tile is input j of row r, in 4 bits with
-// input 4 + j above it.
+// The bits of one byte of a tile, from codes of inputs that lie 4 apart.
+inline std::int32_t join(const float* codes, std::size_t count, unsigned bits) {
+  std::int32_t byte = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    byte |= static_cast<std::int32_t>(codes[4 * i * kRows]) << (i * bits);
+  }
+  return byte;
+}
+
+// Codes of the group into its tiles, as formats/weight_format.h has them.
 inline void store_codes(const QuantizeBlockJob& job, const float* codes, std::uint8_t* tiles) {
-  const std::size_t tile_inputs = job.bits == 4 ? 8 : 4;
-  for (std::size_t first = 0; first < job.group_size; first += tile_inputs) {
-    const float* tile = codes + first * kRows;
+  if (job.bits == 3) {
+    for (std::size_t first = 0; first < job.group_size; first += 32) {
+      for (std::size_t j = 0; j < 4; ++j) {
+        for (std::size_t r = 0; r < kRows; ++r) {
+          const float* code = codes + (first + j) * kRows + r;
+          const std::int32_t six = join(code + 24 * kRows, 2, 3);
+          for (std::size_t t = 0; t < 3; ++t) {
+            tiles[4 * kRows * t + 4 * r + j] = static_cast<std::uint8_t>(
+                join(code + 8 * t * kRows, 2, 3) | (six >> (2 * t) & 3) << 6);
+          }
+        }
+      }
+      tiles += 3 * 4 * kRows;
+    }
+    return;
+  }
+  const std::size_t fours = 8 / job.bits;
+  for (std::size_t first = 0; first < job.group_size; first += 4 * fours) {
     for (std::size_t j = 0; j < 4; ++j) {
       for (std::size_t r = 0; r < kRows; ++r) {
-        std::int32_t byte = static_cast<std::int32_t>(tile[j * kRows + r]);
-        if (job.bits == 4) {
-          byte |= static_cast<std::int32_t>(tile[(4 + j) * kRows + r]) << 4;
-        }
-        tiles[4 * r + j] = static_cast<std::uint8_t>(byte);
+        tiles[4 * r + j] =
+            static_cast<std::uint8_t>(join(codes + (first + j) * kRows + r, fours, job.bits));
       }
     }
     tiles += 4 * kRows;

@@ -197,11 +197,14 @@ struct Linear {
     cols = (inputs + t.group_size - 1) / t.group_size * t.group_size;
     for (std::uint8_t& c : codes) {
       c = static_cast<std::uint8_t>(random_size(0, 255));
-      if (extreme) c = t.bits == 4 ? (c & 1 ? 0xff : 0x00) : (c & 1 ? 0x7f : 0x81);
+      if (extreme) c = t.bits == 8 ? (c & 1 ? 0x7f : 0x81) : (c & 1 ? 0xff : 0x00);
       if (t.bits == 8 && c == 0x80) c = 0x81;  // -128 is not a code
     }
-    for (std::uint16_t& s : scales) s = static_cast<std::uint16_t>(random_size(0x0000, 0x3c00));
-    for (std::uint8_t& z : zeros) z = static_cast<std::uint8_t>(random_size(0, 15));
+    for (std::uint16_t& s : scales) {
+      s = static_cast<std::uint16_t>(random_size(0x0000, 0x3c00));
+      if (t.signed_scales() && random_size(0, 1) == 1) s |= 0x8000;
+    }
+    for (std::uint8_t& z : zeros) z = static_cast<std::uint8_t>(random_size(0, t.largest_code()));
   }
 
   std::vector<float> run(const KernelTable& table, const LinearKernel& kernel,
@@ -264,30 +267,53 @@ TEST(linear_kernels_agree_beyond_what_they_unpack_at_once) {
   }
 }
 
+namespace {
+
+// The code of a row and an input, by weight_format.h's words.
+int code_at(const std::uint8_t* block, unsigned bits, std::size_t row, std::size_t k) {
+  const std::size_t at = row * 4 + k % 4;
+  if (bits == 4) {
+    const int byte = block[k / 8 * 64 + at];
+    return k % 8 < 4 ? byte & 15 : byte >> 4;
+  }
+  if (bits == 2) return block[k / 16 * 64 + at] >> (k % 16 / 4 * 2) & 3;
+  const std::uint8_t* tiles = block + k / 32 * 192 + at;
+  const std::size_t within = k % 32;
+  if (within < 24) return tiles[within / 8 * 64] >> (within % 8 < 4 ? 0 : 3) & 7;
+  const int six = (tiles[0] >> 6) + 4 * (tiles[64] >> 6) + 16 * (tiles[128] >> 6);
+  return within < 28 ? six & 7 : six >> 3;
+}
+
+}  // namespace
+
 TEST(the_scalar_linear_kernel_is_the_sum_of_products) {
-  const WeightFormatTraits& t = traits(WeightFormat::w4g32z);
-  const Linear linear(t, 19, 77, 2, false);
-  const auto y = linear.run(scalar_table(), linear_kernel(scalar_table(), t.format, 2), 0, 77);
-  const Activations a(scalar_table(), linear.x, 2, 77);
-  for (std::size_t b = 0; b < 2; ++b) {
-    for (std::size_t r = 0; r < 19; ++r) {
-      double sum = 0.0;
-      double size = 0.0;
-      for (std::size_t k = 0; k < linear.cols; ++k) {
-        const std::size_t block = r / 16;
-        const std::uint8_t byte =
-            linear.codes[(block * (linear.cols / 8) + k / 8) * 64 + r % 16 * 4 + k % 4];
-        const int code = k % 8 < 4 ? byte & 15 : byte >> 4;
-        const std::size_t at = (block * (linear.cols / 32) + k / 32) * 16 + r % 16;
-        const std::uint16_t half = linear.scales[at];
-        const double scale = half < 0x400 ? std::ldexp(half, -24)
-                                          : std::ldexp(1024 + (half & 1023), (half >> 10) - 25);
-        const double product =
-            (code - linear.zeros[at]) * scale * a.codes[b * a.stride + k] * a.scales[b];
-        sum += product;
-        size += std::abs(product);
+  for (const WeightFormat format : {WeightFormat::w4g32z, WeightFormat::w3g32z, WeightFormat::w3g32,
+                                    WeightFormat::w2g32z, WeightFormat::w2g32}) {
+    const WeightFormatTraits& t = traits(format);
+    const Linear linear(t, 19, 77, 2, false);
+    const auto y = linear.run(scalar_table(), linear_kernel(scalar_table(), t.format, 2), 0, 77);
+    const Activations a(scalar_table(), linear.x, 2, 77);
+    for (std::size_t b = 0; b < 2; ++b) {
+      for (std::size_t r = 0; r < 19; ++r) {
+        double sum = 0.0;
+        double size = 0.0;
+        for (std::size_t k = 0; k < linear.cols; ++k) {
+          const std::size_t block = r / 16;
+          const std::uint8_t* codes = linear.codes.data() + block * linear.cols * 2 * t.bits;
+          const int code = code_at(codes, t.bits, r % 16, k);
+          const std::size_t at = (block * (linear.cols / 32) + k / 32) * 16 + r % 16;
+          const std::uint16_t half = linear.scales[at] & 0x7fff;
+          const double magnitude = half < 0x400
+                                       ? std::ldexp(half, -24)
+                                       : std::ldexp(1024 + (half & 1023), (half >> 10) - 25);
+          const double scale = linear.scales[at] & 0x8000 ? -magnitude : magnitude;
+          const int zero = t.zero_points ? linear.zeros[at] : 1 << (t.bits - 1);
+          const double product = (code - zero) * scale * a.codes[b * a.stride + k] * a.scales[b];
+          sum += product;
+          size += std::abs(product);
+        }
+        CHECK(std::abs(y[b * 19 + r] - sum) <= 1e-6 * size);
       }
-      CHECK(std::abs(y[b * 19 + r] - sum) <= 1e-6 * size);
     }
   }
 }

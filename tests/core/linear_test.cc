@@ -34,16 +34,33 @@ double weight_value(const MatrixPart& part, std::size_t row, std::size_t col) {
     return value;
   }
   const std::size_t groups = (part.cols + t.group_size - 1) / t.group_size;
-  const std::size_t tile = t.bits == 4 ? 8 : 4;
-  const std::size_t tiles = groups * t.group_size / tile;
   const PackedSize size = packed_size(part.format, part.rows, part.cols);
-  const std::uint8_t byte =
-      part.bytes[(row / 16 * tiles + col / tile) * 64 + row % 16 * 4 + col % 4];
+  const std::uint8_t* block = part.bytes + row / 16 * (groups * t.group_size * 2 * t.bits);
+  const std::size_t byte = row % 16 * 4 + col % 4;
   const std::size_t at = (row / 16 * groups + col / t.group_size) * 16 + row % 16;
   const double scale = half_value(u16(part.bytes + size.codes + 2 * at));
-  if (t.bits == 8) return static_cast<std::int8_t>(byte) * scale;
-  const int code = col % 8 < 4 ? byte & 15 : byte >> 4;
-  return (code - (t.zero_points ? part.bytes[size.codes + size.scales + at] : 8)) * scale;
+  const int zero = t.zero_points ? part.bytes[size.codes + size.scales + at] : 1 << (t.bits - 1);
+  switch (t.bits) {
+    case 8:
+      return static_cast<std::int8_t>(block[col / 4 * 64 + byte]) * scale;
+    case 4:
+      return ((block[col / 8 * 64 + byte] >> (col / 4 % 2 * 4) & 15) - zero) * scale;
+    case 2:
+      return ((block[col / 16 * 64 + byte] >> (col / 4 % 4 * 2) & 3) - zero) * scale;
+    default:
+      break;
+  }
+  // Three bits: two codes and two bits of a third or fourth in each byte of three tiles.
+  unsigned codes[8];
+  const std::uint8_t* tiles = block + col / 32 * 192 + byte;
+  for (std::size_t t3 = 0; t3 < 3; ++t3) {
+    codes[2 * t3] = tiles[64 * t3] & 7u;
+    codes[2 * t3 + 1] = tiles[64 * t3] >> 3 & 7u;
+  }
+  const unsigned six = (tiles[0] >> 6) | (tiles[64] >> 6) << 2 | (tiles[128] >> 6) << 4;
+  codes[6] = six & 7u;
+  codes[7] = six >> 3;
+  return (static_cast<int>(codes[col / 4 % 8]) - zero) * scale;
 }
 
 struct Packed {
@@ -65,6 +82,7 @@ struct Packed {
     }
     for (std::size_t i = 0; i < size.zeros; ++i) {
       bytes[size.codes + size.scales + i] = static_cast<std::uint8_t>(random() >> 28);
+      bytes[size.codes + size.scales + i] &= static_cast<std::uint8_t>(t.largest_code());
     }
     part = {t.format, bytes.data(), rows, cols};
   }

@@ -28,10 +28,15 @@ TEST(multiplying_is_the_engine_s_own_matrix_product) {
         packed_size(format.format, MemoryProbe::kMatrixRows, MemoryProbe::kMatrixCols);
     CHECK(pass.bytes >= size.total());
     CHECK_EQ(pass.bytes % size.total(), std::size_t{0});
-    // Activations are 1; 8 bits: every code is 44. 4 bits: the nibbles are 12 and 2, less the zero
-    // point, which is 8 or, where it is stored, the byte itself.
-    const int zero = format.zero_points ? MemoryProbe::kByte : 8;
-    const double mean = format.bits == 8 ? 44 : (12 + 2) / 2.0 - zero;
+    // Activations are 1, and every byte is 44, 0b00'10'11'00. 8 bits: every code is 44. 4 bits: 12
+    // and 2. 3 bits: 4 and 5 three times, and 0 and 0. 2 bits: 0, 3, 2 and 0. Less the zero point,
+    // which is the centre or, where it is stored, the byte itself.
+    const double zero = format.zero_points ? MemoryProbe::kByte : format.centre();
+    const double code = format.bits == 8   ? 44
+                        : format.bits == 4 ? 14 / 2.0
+                        : format.bits == 3 ? 27 / 8.0
+                                           : 5 / 4.0;
+    const double mean = code - zero;
     const double expected = mean * scale * MemoryProbe::kMatrixCols;
     for (std::size_t row = 0; row < MemoryProbe::kMatrixRows; ++row) {
       CHECK(std::abs(probe.outputs()[row] - expected) < 1e-3 * std::abs(expected));

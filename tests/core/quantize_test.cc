@@ -86,6 +86,27 @@ TEST(a_tile_holds_its_rows_and_inputs_where_the_format_says) {
   const auto four = quantize(weights, 16, WeightFormat::w4g32);
   CHECK_EQ(four.size(), 16u * 16 + 16 * 2);
   for (std::size_t i = 0; i < 16u * 16; ++i) CHECK_EQ(int{four[i]}, i == 64 + 14 ? 0x08 : 0x88);
+  // 3 bits: 4 and 2 at (row 3, inputs 9 and 26): scale -1, codes 0 and 2 among centres of 4. Input
+  // 9: the low three bits of byte 4 * 3 + 1 of tile 1. Input 26: bits 6..7 of byte 4 * 3 + 2 of the
+  // three tiles; with input 30 above it, 100'010.
+  weights.assign(16 * 32, 0.0F);
+  weights[3 * 32 + 9] = 4.0F;
+  weights[3 * 32 + 26] = 2.0F;
+  const auto three = quantize(weights, 16, WeightFormat::w3g32);
+  CHECK_EQ(three.size(), 16u * 12 + 16 * 2);
+  for (std::size_t i = 0; i < 16u * 12; ++i) {
+    const int centres = 0b00'100'100 | (i < 64 ? 0b00 : i < 128 ? 0b01 : 0b10) << 6;  // 100'100
+    const int with_2 = 0b00'100'100 | (i < 64 ? 0b10 : i < 128 ? 0b00 : 0b10) << 6;   // 100'010
+    const int wanted = i % 64 == 14 ? with_2 : i == 64 + 13 ? centres & 0b11'111'000 : centres;
+    CHECK_EQ(int{three[i]}, wanted);
+  }
+  CHECK_EQ(int{three[16 * 12 + 2 * 3 + 1]}, 0xbc);  // f16 of -1
+  // 2 bits: -2 at (row 3, input 29): scale 1, bits 6..7 of byte 4 * 3 + 1 of tile 1.
+  weights.assign(16 * 32, 0.0F);
+  weights[3 * 32 + 29] = -2.0F;
+  const auto two = quantize(weights, 16, WeightFormat::w2g32);
+  CHECK_EQ(two.size(), 16u * 8 + 16 * 2);
+  for (std::size_t i = 0; i < 16u * 8; ++i) CHECK_EQ(int{two[i]}, i == 64 + 13 ? 0x2a : 0xaa);
 }
 
 TEST(unpacking_and_packing_again_gives_the_same_part) {

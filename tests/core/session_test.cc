@@ -75,8 +75,9 @@ constexpr KvFormat kAllKv[] = {KvFormat::f32, KvFormat::f16, KvFormat::int8};
 
 TEST(chunks_threads_and_instruction_sets_change_no_bit) {
   const auto tokens = some_tokens(80);
-  for (WeightFormat format : {WeightFormat::w4g32z, WeightFormat::w8g64, WeightFormat::bf16,
-                              WeightFormat::f16, WeightFormat::w4g128}) {
+  for (WeightFormat format :
+       {WeightFormat::w4g32z, WeightFormat::w8g64, WeightFormat::bf16, WeightFormat::w3g64,
+        WeightFormat::w2g32z, WeightFormat::f16, WeightFormat::w4g128}) {
     const auto model = toy_model({.matrices = format});
     for (KvFormat kv : kAllKv) {
       Session first(model, options("scalar", 1, kv));

@@ -91,13 +91,14 @@ class ToyWeights {
         out[i] = t.bits == 8 && code == 0x80 ? 0 : code;
       }
       for (std::size_t i = 0; i < size.scales; i += 2) {
-        // f16 between 2^-7 and 2^-5 (4 bits) or 2^-11 and 2^-9 (8 bits)
-        const std::uint16_t exponent = t.bits == 4 ? 8 : 4;
+        // f16 between 2^-7 and 2^-5 (4 bits and fewer) or 2^-11 and 2^-9 (8 bits)
+        const std::uint16_t exponent = t.bits == 8 ? 4 : 8;
         const auto scale = static_cast<std::uint16_t>((exponent << 10) + (random_() >> 21));
         std::memcpy(out + size.codes + i, &scale, 2);
       }
       for (std::size_t i = 0; i < size.zeros; ++i) {
-        out[size.codes + size.scales + i] = static_cast<std::uint8_t>(random_() >> 28);
+        out[size.codes + size.scales + i] =
+            static_cast<std::uint8_t>((random_() >> 28) & t.largest_code());
       }
       return;
     }

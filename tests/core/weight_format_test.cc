@@ -1,6 +1,7 @@
 #include "formats/weight_format.h"
 
 #include "check.h"
+#include "formats/tile_codes.h"
 
 using namespace pocketr1;
 
@@ -17,6 +18,11 @@ TEST(packed_size_pads_rows_to_16_and_inputs_to_the_group) {
   CHECK_EQ(size.codes, 32u * 128 / 2);
   CHECK_EQ(size.scales, 32u * 2 * 2);
   CHECK_EQ(size.zeros, 32u * 2);
+  const PackedSize three = packed_size(WeightFormat::w3g64, 17, 65);
+  CHECK_EQ(three.codes, 32u * 128 * 3 / 8);
+  CHECK_EQ(three.scales, 32u * 2 * 2);
+  CHECK_EQ(three.zeros, 0u);
+  CHECK_EQ(packed_size(WeightFormat::w2g128z, 16, 1).total(), 16u * 128 / 4 + 16 * 2 + 16);
 }
 
 TEST(row_major_formats_are_not_padded) {
@@ -25,4 +31,26 @@ TEST(row_major_formats_are_not_padded) {
 
 TEST(an_absurd_dimension_is_refused) {
   CHECK_ERROR(packed_size(WeightFormat::f32, std::uint64_t{1} << 62, 8), "size-overflow");
+}
+
+TEST(every_code_of_a_block_has_its_own_bits) {
+  for (const unsigned bits : {2u, 3u, 4u, 8u}) {
+    constexpr std::size_t kInputs = 64;
+    std::uint8_t block[kTileRows * kInputs] = {};
+    const auto code = [&](std::size_t row, std::size_t k) {
+      return static_cast<std::uint8_t>((row * 37 + k * 11 + row * k) & ((1u << bits) - 1));
+    };
+    for (std::size_t row = 0; row < kTileRows; ++row) {
+      for (std::size_t k = 0; k < kInputs; ++k) put_code(block, bits, row, k, code(row, k));
+    }
+    for (std::size_t row = 0; row < kTileRows; ++row) {
+      for (std::size_t k = 0; k < kInputs; ++k) {
+        CHECK_EQ(int{read_code(block, bits, row, k)}, int{code(row, k)});
+      }
+    }
+    // What lies behind the block's bytes is untouched.
+    for (std::size_t i = kTileRows * kInputs * bits / 8; i < sizeof block; ++i) {
+      CHECK_EQ(int{block[i]}, 0);
+    }
+  }
 }

@@ -9,7 +9,7 @@ import hashlib
 import json
 import random
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,17 +100,18 @@ def part_entries(tensor: Tensor, part: int, rng: random.Random) -> list[Entry]:
         return [Entry(name, dtype, shape, rng.randbytes(count * size))]
     bits, group = int(tensor.format[1]), int(tensor.format[3:].rstrip("z"))
     blocks, groups = up(rows, 16) // 16, up(tensor.shape[1], group) // group
-    tiles = groups * group // (8 if bits == 4 else 4)
+    tiles = groups * group * bits // 32
     codes = bytes(
-        byte if bits == 4 or byte != 0x80 else 0 for byte in rng.randbytes(blocks * tiles * 64)
+        byte if bits < 8 or byte != 0x80 else 0 for byte in rng.randbytes(blocks * tiles * 64)
     )
-    scales = b"".join(struct.pack("<e", rng.uniform(0, 2)) for _ in range(blocks * groups * 16))
+    least = -2 if bits < 4 and not tensor.format.endswith("z") else 0
+    scales = b"".join(struct.pack("<e", rng.uniform(least, 2)) for _ in range(blocks * groups * 16))
     entries = [
         Entry(f"{name}.codes", "U8", [blocks, tiles, 64], codes),
         Entry(f"{name}.scales", "F16", [blocks, groups, 16], scales),
     ]
     if tensor.format.endswith("z"):
-        zeros = bytes(rng.randrange(16) for _ in range(blocks * groups * 16))
+        zeros = bytes(rng.randrange(2**bits) for _ in range(blocks * groups * 16))
         entries.append(Entry(f"{name}.zeros", "U8", [blocks, groups, 16], zeros))
     return entries
 
@@ -197,9 +198,11 @@ class ShardBuilder:
             self.paddings += 1
 
 
-def build(seed: int = 0) -> BundleFixture:
+def build(seed: int = 0, formats: dict[str, str] | None = None) -> BundleFixture:
+    """The bundle of ``TENSORS``; ``formats`` gives tensors by name another."""
     rng = random.Random(seed)
-    tensors = {tensor.name: tensor for tensor in TENSORS}
+    every = [replace(t, format=(formats or {}).get(t.name, t.format)) for t in TENSORS]
+    tensors = {tensor.name: tensor for tensor in every}
     fixture = BundleFixture({}, [], [], {})
     segments: list[Json] = []
     for shard, shard_segments in enumerate(SHARDS):
@@ -236,7 +239,7 @@ def build(seed: int = 0) -> BundleFixture:
             }
         },
         "calibration": None,
-        "tensors": [{"name": t.name, "format": t.format, "shape": t.shape} for t in TENSORS],
+        "tensors": [{"name": t.name, "format": t.format, "shape": t.shape} for t in every],
         "segments": segments,
     }
     return fixture

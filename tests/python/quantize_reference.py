@@ -10,7 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 F = np.float32
-GRIDS = {"8": (8, 12, 0.005), "4": (16, 6, 0.025), "4z": (12, 2, 0.025)}
+GRIDS = {
+    "8": (8, 12, 0.005),
+    "4": (16, 6, 0.025),
+    "4z": (12, 2, 0.025),
+    **dict.fromkeys(("3", "3z"), (10, 2, 0.05)),
+    **dict.fromkeys(("2", "2z"), (14, 2, 0.05)),
+}
 
 
 @dataclass
@@ -92,34 +98,41 @@ def quantize(weights: np.ndarray, name: str) -> Quantized:
     lowest = np.minimum(w.min(-1), F(0))
     highest = np.maximum(w.max(-1), F(0))
     one = np.ones((rows, groups), F)
-    below, above, step = GRIDS["4z" if with_zeros else str(bits)]
+    below, above, step = GRIDS[f"{bits}z" if with_zeros else str(bits)]
     factors = [F(1) + F(step) * F(j) for j in range(-below, above + 1)]
+    top, centre_code = F(2**bits - 1), F(2 ** (bits - 1))
+    sign = one
     if with_zeros:
-        base = (highest - lowest) / F(15)
+        base = (highest - lowest) / top
         middle = (highest + lowest) * F(0.5)
-        first = np.minimum(np.rint(-lowest * _inverse(_stored(base))), F(15))
-        search = _Search(w, _stored(base), -first, F(15) - first)
+        first = np.minimum(np.rint(-lowest * _inverse(_stored(base))), top)
+        search = _Search(w, _stored(base), -first, top - first)
         for factor in factors:
             scale = _stored(base * factor)
-            centre = np.rint(F(7.5) - middle * _inverse(scale))
+            centre = np.rint(top * F(0.5) - middle * _inverse(scale))
             for beside in (-1, 0, 1):
-                zero = np.clip(centre + F(beside), F(0), F(15))
-                search.consider(scale, -zero, F(15) - zero)
-        zeros = -search.low
+                zero = np.clip(centre + F(beside), F(0), top)
+                search.consider(scale, -zero, top - zero)
     else:
-        low, high = (F(-127), F(127)) if bits == 8 else (F(-8), F(7))
+        low, high = (F(-127), F(127)) if bits == 8 else (-centre_code, top - centre_code)
         base = np.maximum(highest / high, -lowest / -low)
+        mirrored = np.maximum(highest / -low, -lowest / high)
         search = _Search(w, _stored(base), low * one, high * one)
         for factor in factors:
             search.consider(_stored(base * factor), low * one, high * one)
-        zeros = (F(0) if bits == 8 else F(8)) * one
+            if bits < 4:  # codes that reach further up than down are a negative scale's
+                search.consider(_stored(mirrored * factor), -high * one, -low * one)
     search.refit()
     if with_zeros:
         zeros = -search.low
-    codes = _codes(w, search.scale, search.low, search.high) + zeros[..., None]
+    else:
+        zeros = (F(0) if bits == 8 else centre_code) * one
+        if bits < 4:
+            sign = np.where((search.high == -low) & (search.scale > 0), F(-1), F(1))
+    codes = _codes(w, search.scale, search.low, search.high) * sign[..., None] + zeros[..., None]
     kind = np.int8 if bits == 8 else np.uint8
     flat = codes.reshape(rows, -1)[:, :cols]
-    return Quantized(flat.astype(kind), search.scale, zeros.astype(np.uint8))
+    return Quantized(flat.astype(kind), search.scale * sign, zeros.astype(np.uint8))
 
 
 def pack(quantized: Quantized, name: str) -> bytes:
@@ -130,7 +143,8 @@ def pack(quantized: Quantized, name: str) -> bytes:
     blocks = -(-rows // 16)
     scales = np.zeros((blocks * 16, groups), np.float16)
     scales[:rows] = quantized.scales
-    zeros = np.full((blocks * 16, groups), 8 if bits == 4 and not with_zeros else 0, np.uint8)
+    centre = 0 if bits == 8 or with_zeros else 2 ** (bits - 1)
+    zeros = np.full((blocks * 16, groups), centre, np.uint8)
     zeros[:rows] = quantized.zeros
     codes = np.repeat(zeros, group, axis=1)
     codes[:rows, :cols] = quantized.codes.view(np.uint8)
@@ -138,10 +152,17 @@ def pack(quantized: Quantized, name: str) -> bytes:
     def by_block(array: np.ndarray) -> np.ndarray:
         return array.reshape(blocks, 16, groups).transpose(0, 2, 1)
 
-    if bits == 8:
-        tiles = codes.reshape(blocks, 16, -1, 4).transpose(0, 2, 1, 3)
+    if bits == 3:
+        # A unit is 32 inputs; of its eight fours, pairs share a byte of a tile each, the last pair
+        # two bits of each of the three.
+        fours = codes.reshape(blocks, 16, -1, 8, 4)
+        six = fours[..., 6, :] | fours[..., 7, :] << 3
+        pairs = [fours[..., 2 * t, :] | fours[..., 2 * t + 1, :] << 3 for t in range(3)]
+        joined = [pairs[t] | (six >> (2 * t) & 3) << 6 for t in range(3)]
+        tiles = np.stack(joined, 3).transpose(0, 2, 3, 1, 4)
     else:
-        halves = codes.reshape(blocks, 16, -1, 2, 4)
-        tiles = (halves[..., 0, :] | halves[..., 1, :] << 4).transpose(0, 2, 1, 3)
+        parts = codes.reshape(blocks, 16, -1, 8 // bits, 4)
+        shifts = (np.arange(8 // bits) * bits).astype(np.uint8)[:, None]
+        tiles = np.bitwise_or.reduce(parts << shifts, axis=3).transpose(0, 2, 1, 3)
     tail = by_block(zeros).tobytes() if with_zeros else b""
     return tiles.tobytes() + by_block(scales).tobytes() + tail

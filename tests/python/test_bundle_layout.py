@@ -15,7 +15,7 @@ from pocketr1.bundle.layout import SEGMENT_LIMIT, SHARD_LIMIT
 from pocketr1.errors import BundleError
 
 FORMATS = ["f16", "bf16", "f32"] + [f"w8g{g}" for g in (32, 64, 128)]
-FORMATS += [f"w4g{g}{z}" for g in (32, 64, 128) for z in ("", "z")]
+FORMATS += [f"w{b}g{g}{z}" for b in (4, 3, 2) for g in (32, 64, 128) for z in ("", "z")]
 
 
 def model(layers: int, hidden: int, ffn: int, vocab: int) -> ModelSpec:

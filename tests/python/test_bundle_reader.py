@@ -273,6 +273,36 @@ def test_the_largest_and_smallest_scales_are_fine(tmp_path: Path) -> None:
     _core.Bundle.open(str(fixture.write(made.files(), tmp_path))).verify()
 
 
+@pytest.mark.parametrize("bits", [3, 2])
+def test_a_scale_of_2_or_3_bits_may_be_negative_unless_there_are_zero_points(
+    bits: int, tmp_path: Path
+) -> None:
+    name = "layers.1.down.weight"
+    made = fixture.build(formats={name: f"w{bits}g32", "layers.0.k.weight": f"w{bits}g64z"})
+    at = entry_offset(made, 1, f"{name}@16.scales")
+    struct.pack_into("<HHH", made.data[1], at, 0xFBFF, 0xBC00, 0x8000)
+    path = fixture.write(made.files(), tmp_path / "fine")
+    _core.Bundle.open(str(path)).verify()
+    codes, scales, zeros = _core.unpack_rows(
+        _core.Bundle.open(str(path), False).part_bytes(name, 1), f"w{bits}g32", 16, 136
+    )
+    assert scales[:3, 0].tolist() == [-65504.0, -1.0, 0.0] and (zeros == 2 ** (bits - 1)).all()
+    assert codes.max() == 2**bits - 1
+    for place, value, says in (
+        (f"{name}@16.scales", 0xFC00, "a scale that is not finite at row 16, group 0"),
+        ("layers.0.k.weight.scales", 0xBC00, "a negative scale at row 0, group 0"),
+        ("layers.0.k.weight.zeros", 2**bits, f"zero point {2**bits} at row 0, group 0"),
+    ):
+        made = fixture.build(formats={name: f"w{bits}g32", "layers.0.k.weight": f"w{bits}g64z"})
+        shard = 1 if name in place else 0
+        layout = "<B" if place.endswith("zeros") else "<H"
+        struct.pack_into(layout, made.data[shard], entry_offset(made, shard, place), value)
+        bad = fixture.write(made.files(), tmp_path / place)
+        with pytest.raises(BundleError) as caught:
+            _core.Bundle.open(str(bad)).verify()
+        assert caught.value.code == "bundle-scales" and says in caught.value.what
+
+
 def test_a_zero_point_above_15_and_a_code_of_minus_128_are_refused(tmp_path: Path) -> None:
     for shard, name, value, code in [
         (0, "layers.0.k.weight.zeros", 16, "bundle-scales"),

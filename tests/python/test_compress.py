@@ -38,6 +38,8 @@ def source(tmp_path: Path) -> Path:
         ({"bits": 8, "group_size": 128}, "w8g128"),
         ({"bits": 4, "group_size": 32}, "w4g32"),
         ({"bits": 4, "group_size": 64, "symmetric": False}, "w4g64z"),
+        ({"bits": 3, "group_size": 64}, "w3g64"),
+        ({"bits": 2, "group_size": 32, "symmetric": False}, "w2g32z"),
     ],
 )
 def test_each_tensor_is_the_reference_s_rounding_of_its_source(
@@ -187,11 +189,14 @@ def test_16_bits_keep_the_weights(tmp_path: Path, dtype: str, matrix: str) -> No
 
 
 def test_embedding_and_head_can_have_bits_of_their_own(tmp_path: Path, source: Path) -> None:
-    options = {"bits": 4, "embedding_bits": 16, "head_bits": 8}
-    report = compress(source, tmp_path / "out", **options).bundle
-    formats = {tensor.name: tensor.format for tensor in report.tensors}
-    assert formats["embed.weight"] == "bf16" and formats["head.weight"] == "w8g32"
-    assert formats["layers.0.up.weight"] == "w4g32"
+    for number, (bits, embedding, head, embed_format, head_format) in enumerate(
+        [(4, 16, 8, "bf16", "w8g32"), (4, 2, 3, "w2g32", "w3g32"), (3, 4, 8, "w4g32", "w8g32")]
+    ):
+        options = {"bits": bits, "embedding_bits": embedding, "head_bits": head}
+        report = compress(source, tmp_path / str(number), **options).bundle
+        formats = {tensor.name: tensor.format for tensor in report.tensors}
+        assert (formats["embed.weight"], formats["head.weight"]) == (embed_format, head_format)
+        assert formats["layers.0.up.weight"] == f"w{bits}g32"
 
 
 def test_a_tied_head_is_the_embedding(tmp_path: Path) -> None:
@@ -227,7 +232,7 @@ def test_a_weight_that_cannot_be_stored_names_tensor_and_row(
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        ({"bits": 3}, "compress-option"),
+        ({"bits": 5}, "compress-option"),
         ({"bits": True}, "compress-option"),
         ({"bits": "8"}, "compress-option"),
         ({"group_size": 48}, "compress-option"),

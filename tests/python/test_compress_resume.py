@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pytest
 from checkpoint_files import TINY, random_tensors, tiny_shapes, write_checkpoint
 from compress_support import compress, files, kill_after
 
-from pocketr1 import bundle
+from pocketr1 import _core, bundle
 from pocketr1.bundle import BundleWriter, layout, partial_path, writer
 from pocketr1.compress import Progress, quantizer
 from pocketr1.errors import CheckpointError, PocketR1Error
@@ -450,18 +451,33 @@ def test_a_damaged_job_is_explained(tmp_path: Path, source: Path) -> None:
     refused("compress-job-unreadable", lambda: compress(source, out))
 
 
-def test_the_writer_refuses_scales_that_cannot_be_used(tmp_path: Path) -> None:
-    for scale in (np.inf, np.nan, -1.0):
-        tensors = (bundle.TensorPlan("head.weight", "w8g32", (16, 32)),)
-        job = bundle.Job("tests", {}, {}, tensors, (), {})
-        with BundleWriter(tmp_path / "out") as writer:
-            writer.begin(job, [])
-            data = np.zeros(16 * 32 + 32, np.uint8)
-            data[-2:] = np.float16([scale]).view(np.uint8)
-            with pytest.raises(PocketR1Error) as caught:
-                writer.write_segment(0, [(data, bundle.PartError(0.0, 0.0, 0.0))])
-            assert caught.value.code == "bundle-scales" and "head.weight" in caught.value.what
-        shutil.rmtree(partial_path(tmp_path / "out"))
+@pytest.mark.parametrize(
+    ("weight_format", "scale", "fine"),
+    [
+        *(("w8g32", scale, False) for scale in (np.inf, np.nan, -1.0)),
+        *(("w3g32", scale, False) for scale in (-np.inf, np.nan)),
+        ("w3g32z", -1.0, False),
+        ("w3g32", -1.0, True),
+        ("w2g32", -65504.0, True),
+    ],
+)
+def test_the_writer_refuses_scales_that_cannot_be_used(
+    weight_format: str, scale: float, fine: bool, tmp_path: Path
+) -> None:
+    tensors = (bundle.TensorPlan("head.weight", weight_format, (16, 32)),)
+    job = bundle.Job("tests", {}, {}, tensors, (), {})
+    codes, scales, zeros = _core.packed_size(weight_format, 16, 32)
+    data = np.zeros(codes + scales + zeros, np.uint8)
+    data[codes + scales - 2 : codes + scales] = np.float16([scale]).view(np.uint8)
+    with BundleWriter(tmp_path / "out") as writer:
+        writer.begin(job, [])
+        write = partial(writer.write_segment, 0, [(data, bundle.PartError(0.0, 0.0, 0.0))])
+        if fine:
+            write()
+            return
+        with pytest.raises(PocketR1Error) as caught:
+            write()
+        assert caught.value.code == "bundle-scales" and "head.weight" in caught.value.what
 
 
 RUN = """

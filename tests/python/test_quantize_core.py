@@ -12,7 +12,7 @@ from pocketr1 import _core
 from pocketr1.errors import CompressionError, PocketR1Error
 
 TILE_FORMATS = [f"w8g{g}" for g in (32, 64, 128)] + [
-    f"w4g{g}{z}" for g in (32, 64, 128) for z in ("", "z")
+    f"w{b}g{g}{z}" for b in (4, 3, 2) for g in (32, 64, 128) for z in ("", "z")
 ]
 
 
@@ -44,7 +44,7 @@ def weight_matrices(draw: st.DrawFn) -> np.ndarray:
     if kind == "tiny":
         w = w * 1e-6
     if kind == "wide":
-        w = w * np.exp(rng.uniform(-12, 11, (rows, 1)))  # a scale stays below 65504
+        w = w * np.exp(rng.uniform(-12, 9, (rows, 1)))  # a scale stays below 65504
     if draw(st.booleans()):
         w[rng.random((rows, cols)) < 0.3] = 0.0
     return np.ascontiguousarray(w, np.float32)
@@ -79,8 +79,8 @@ def test_every_weight_in_range_lands_within_half_a_step(weights: np.ndarray, nam
     codes, scales, _zeros = _core.unpack_rows(part, name, *weights.shape)
     values = _core.dequantize_rows(part, name, *weights.shape)
     index = np.arange(weights.shape[1]) // group
-    step = scales[:, index].astype(np.float64)
-    least, most = (-127, 127) if bits == 8 else (0, 15)
+    step = np.abs(scales[:, index].astype(np.float64))
+    least, most = (-127, 127) if bits == 8 else (0, 2**bits - 1)
     inside = (codes > least) & (codes < most)
     error = np.abs(weights.astype(np.float64) - values)
     # w / scale carries two float32 roundings (1 / scale and the product) of at most 128 steps
@@ -101,14 +101,17 @@ def test_the_search_never_does_worse_than_the_largest_weight_s_scale(
     for begin in range(0, cols, group):
         w = weights[:, begin : begin + group].astype(np.float64)
         low, high = np.minimum(w.min(1), 0), np.maximum(w.max(1), 0)
+        top, half = 2**bits - 1, 2 ** (bits - 1)
         if with_zeros:
-            scale = (high - low) / 15
+            scale = (high - low) / top
+        elif bits == 8:
+            scale = np.maximum(high, -low) / 127
         else:
-            scale = np.maximum(high, -low) / 127 if bits == 8 else np.maximum(high / 7, -low / 8)
+            scale = np.maximum(high / (half - 1), -low / half)
         scale = scale.astype(np.float32).astype(np.float16).astype(np.float64)[:, None]
         safe = np.where(scale > 0, scale, 1)
-        zero = np.clip(np.rint(-low[:, None] / safe), 0, 15) if with_zeros else 8
-        least, most = (-127, 127) if bits == 8 else (-zero, 15 - zero)
+        zero = np.clip(np.rint(-low[:, None] / safe), 0, top) if with_zeros else half
+        least, most = (-127, 127) if bits == 8 else (-zero, top - zero)
         plain = ((w - np.clip(np.rint(w / safe), least, most) * scale) ** 2).sum(1)
         searched = ((w - values[:, begin : begin + group]) ** 2).sum(1)
         # Both were compared as float32 sums of up to 128 terms: 128 * 2**-24 relative, twice.
@@ -122,10 +125,9 @@ def test_the_search_lowers_the_error_of_gaussian_weights(name: str) -> None:
     bits, group, with_zeros = reference.parse_format(name)
     grouped = weights.reshape(64, -1, group)
     if with_zeros:
-        scale = (grouped.max(-1) - grouped.min(-1)) / 15
+        scale = (grouped.max(-1) - grouped.min(-1)) / (2**bits - 1)
     else:
-        amax = np.abs(grouped).max(-1)
-        scale = amax / 127 if bits == 8 else amax / 7
+        scale = np.abs(grouped).max(-1) / (2 ** (bits - 1) - 1)
     plain = (scale.astype(np.float64) ** 2 / 12).repeat(group, axis=1).mean()
     sum_sq_error = _core.quantize_rows(weights, "f32", name)[1]
     assert sum_sq_error / weights.size < 0.97 * plain
@@ -143,11 +145,11 @@ def test_padding_stands_for_weight_zero(name: str) -> None:
     assert (values[19:] == 0).all() and (values[:, 70:] == 0).all()
     steps = codes.astype(int) - zeros.astype(int).repeat(group, axis=1)
     assert (steps[:19, 70:] == 0).all() and (steps[19:] == 0).all()
-    if bits == 4 and not with_zeros:
-        assert (codes[19:] == 8).all()
+    if bits < 8 and not with_zeros:
+        assert (codes[19:] == 2 ** (bits - 1)).all()
 
 
-@pytest.mark.parametrize("name", ["w8g128", "w4g64", "w4g32z"])
+@pytest.mark.parametrize("name", ["w8g128", "w4g64", "w4g32z", "w3g64", "w2g32z"])
 def test_every_source_type_gives_the_same_part(name: str) -> None:
     rng = np.random.default_rng(5)
     bits = to_bf16((rng.standard_normal((33, 200)) * 0.02).astype(np.float32))
@@ -229,7 +231,7 @@ def test_the_measured_error_is_the_real_one() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("name", ["w8g64", "w4g32", "w4g128z", "f32", "f16"])
+@pytest.mark.parametrize("name", ["w8g64", "w4g32", "w4g128z", "w3g32", "w2g64", "f32", "f16"])
 def test_a_value_that_is_not_finite_names_tensor_and_row(bad: float, name: str) -> None:
     weights = np.ones((40, 100), np.float32)
     weights[21, 99] = bad
@@ -295,6 +297,21 @@ def test_parts_and_arrays_of_a_wrong_shape_are_refused() -> None:
         _core.pack_rows(codes, good, eight * 2, "w4g32z")
     with pytest.raises(CompressionError, match="code"):
         _core.pack_rows(np.full((2, 32), 0x80, np.uint8), good, eight * 0, "w8g32")
+    for bits in (3, 2):
+        centre = np.full((2, 1), 2 ** (bits - 1), np.uint8)
+        top = np.full((2, 32), 2**bits - 1, np.uint8)
+        for name, scale in ((f"w{bits}g32", -good), (f"w{bits}g32z", good)):
+            assert len(_core.pack_rows(top, scale, centre, name)) == 16 * 4 * bits + 32 + 16 * (
+                name[-1] == "z"
+            )
+            with pytest.raises(CompressionError, match="code"):
+                _core.pack_rows(top + 1, scale, centre, name)
+        with pytest.raises(CompressionError, match="scale"):
+            _core.pack_rows(top, -good, centre, f"w{bits}g32z")
+        with pytest.raises(CompressionError, match="zero point"):
+            _core.pack_rows(top, good, centre * 2, f"w{bits}g32z")
+        with pytest.raises(CompressionError, match="zero point"):
+            _core.pack_rows(top, good, centre + 1, f"w{bits}g32")
 
 
 @pytest.mark.isa
@@ -308,3 +325,30 @@ def test_the_figures_of_a_known_group() -> None:
     # Row 0 holds bytes 0..3 of each tile: inputs 0..3 low, 4..7 high.
     assert part[:4].tolist() == [0x40, 0x51, 0x62, 0x73]
     assert part.tobytes() == reference.pack(reference.quantize(weights, "w4g32"), "w4g32")
+
+
+@pytest.mark.isa
+def test_the_figures_of_known_groups_in_3_and_2_bits() -> None:
+    # Hand-checked: weights that are codes of scale 1, up to the side that reaches further.
+    three = (np.arange(32) // 4 - 4).astype(np.float32)[None]  # -4..3, four of each
+    part = _core.quantize_rows(three, "f32", "w3g32")[0]
+    codes, scales, zeros = _core.unpack_rows(part, "w3g32", 1, 32)
+    assert scales[0, 0] == 1 and zeros[0, 0] == 4 and (codes[0] == np.arange(32) // 4).all()
+    # Inputs 24..27 have code 6, 28..31 code 7: the bits 110 and above them 111, two to a tile.
+    assert part[:4].tolist() == [0b10_001_000] * 4
+    assert part[64:68].tolist() == [0b11_011_010] * 4
+    assert part[128:132].tolist() == [0b11_101_100] * 4
+    # The mirror image has a negative scale, so that 4 can be had.
+    part = _core.quantize_rows(-three, "f32", "w3g32")[0]
+    again, scales, _ = _core.unpack_rows(part, "w3g32", 1, 32)
+    assert scales[0, 0] == -1 and (again == codes).all()
+    assert (_core.dequantize_rows(part, "w3g32", 1, 32) == -three).all()
+
+    two = (np.arange(32) // 4 % 4 - 1).astype(np.float32)[None]  # -1..2
+    part = _core.quantize_rows(two, "f32", "w2g32")[0]
+    codes, scales, zeros = _core.unpack_rows(part, "w2g32", 1, 32)
+    assert (
+        scales[0, 0] == -1 and zeros[0, 0] == 2 and (codes[0] == 3 - np.arange(32) // 4 % 4).all()
+    )
+    assert part[:4].tolist() == part[64:68].tolist() == [0b00_01_10_11] * 4
+    assert (_core.dequantize_rows(part, "w2g32", 1, 32) == two).all()

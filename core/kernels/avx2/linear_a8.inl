@@ -1,6 +1,7 @@
-// What the tiled formats share; included by linear_w4_a8.cc and linear_w8_a8.cc. Half a tile is one
-// register: 8 rows x 4 bytes. A format is a type with
-//   kGroup, kTileInputs
+// What the tiled formats share; included by linear_w*_a8.cc. Half a tile is one register: 8 rows x
+// 4 bytes. A format is a type with
+//   kGroup
+//   kUnitBytes                             of the codes of 32 inputs
 //   multiply(codes, inputs, stride, sum)   adds the products of 32 inputs, for rows of activations
 //   start(a_sum, zeros)                    what the sum begins with, so that codes come out signed
 //   kStartPerBlock                         whether that differs between blocks
@@ -19,13 +20,52 @@ inline __m256i broadcast4(const std::int8_t* a) {
   return _mm256_set1_epi32(four);
 }
 
+// What a sum of unsigned codes begins with: minus the zero point for each activation.
+template <unsigned bits, bool zero_points>
+inline __m256i start_unsigned(std::int32_t a_sum, const std::uint8_t* zeros) {
+  if constexpr (!zero_points) return _mm256_set1_epi32(-(1 << (bits - 1)) * a_sum);
+  const __m256i zero_point =
+      _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros)));
+  return _mm256_mullo_epi32(zero_point, _mm256_set1_epi32(-a_sum));
+}
+
+// Half a tile.
+inline __m256i load_half(const std::uint8_t* tile) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile));
+}
+
+// Adds the products of a register of inputs 0..3 of 8 rows and one of inputs 4..7, unsigned codes,
+// to 16-bit sums, two of each row, for rows of activations. They begin with it where `begin` is.
+template <std::size_t rows>
+inline __attribute__((always_inline)) void add_pairs(bool begin, __m256i low, __m256i high,
+                                                     const std::int8_t* inputs, std::size_t stride,
+                                                     __m256i (&pairs)[rows]) {
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < rows; ++i) {
+    const std::int8_t* eight = inputs + i * stride;
+    const __m256i first = _mm256_maddubs_epi16(low, broadcast4(eight));
+    pairs[i] = begin ? first : _mm256_add_epi16(pairs[i], first);
+    pairs[i] = _mm256_add_epi16(pairs[i], _mm256_maddubs_epi16(high, broadcast4(eight + 4)));
+    // Keeps GCC from adding in another order, which takes more registers than there are.
+    asm("" : "+x"(pairs[i]));
+  }
+}
+
+template <std::size_t rows>
+inline __attribute__((always_inline)) void widen_pairs(const __m256i (&pairs)[rows],
+                                                       __m256i (&sum)[rows]) {
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < rows; ++i) {
+    sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(pairs[i], _mm256_set1_epi16(1)));
+  }
+}
+
 // Outputs of `halves` halves of a block, 8 each, for `rows` rows of activations.
 template <typename W, std::size_t halves, std::size_t rows, bool prefetch>
 inline __attribute__((always_inline)) void outputs(const LinearArgs& p, std::size_t block,
                                                    std::size_t half, std::size_t b) {
-  constexpr std::size_t unit_bytes = 32 / W::kTileInputs * kTileBytes;
   const std::size_t groups = p.cols / W::kGroup;
-  const std::uint8_t* codes = p.codes + block * (p.cols / 32) * unit_bytes + half * 32;
+  const std::uint8_t* codes = p.codes + block * (p.cols / 32) * W::kUnitBytes + half * 32;
   const std::size_t first_scale = block * groups * kTileRows + half * 8;
   const std::size_t stride = p.a.stride;
   const std::int8_t* a = p.a.codes + b * stride;
@@ -56,7 +96,7 @@ inline __attribute__((always_inline)) void outputs(const LinearArgs& p, std::siz
     for (std::size_t unit = 0; unit < W::kGroup / 32; ++unit) {
       if constexpr (prefetch) {
 #pragma GCC unroll 8
-        for (std::size_t line = 0; line < unit_bytes; line += 64) {
+        for (std::size_t line = 0; line < W::kUnitBytes; line += 64) {
           _mm_prefetch(reinterpret_cast<const char*>(codes + kAhead + line), _MM_HINT_T0);
         }
       }
@@ -64,7 +104,7 @@ inline __attribute__((always_inline)) void outputs(const LinearArgs& p, std::siz
       for (std::size_t h = 0; h < halves; ++h) {
         W::template multiply<rows>(codes + h * 32, a + g * W::kGroup + unit * 32, stride, sum[h]);
       }
-      codes += unit_bytes;
+      codes += W::kUnitBytes;
     }
 #pragma GCC unroll 2
     for (std::size_t h = 0; h < halves; ++h) {

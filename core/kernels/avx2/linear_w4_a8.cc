@@ -12,7 +12,7 @@ namespace {
 template <std::size_t group, bool zero_points>
 struct W4 {
   static constexpr std::size_t kGroup = group;
-  static constexpr std::size_t kTileInputs = 8;
+  static constexpr std::size_t kUnitBytes = 4 * kTileBytes;
   static constexpr bool kStartPerBlock = zero_points;
   template <std::size_t rows>
   static inline __attribute__((always_inline)) void multiply(const std::uint8_t* codes,
@@ -20,34 +20,18 @@ struct W4 {
                                                              std::size_t stride,
                                                              __m256i (&sum)[rows]) {
     const __m256i nibble = _mm256_set1_epi8(15);
-    const __m256i ones = _mm256_set1_epi16(1);
     __m256i pairs[rows];
 #pragma GCC unroll 4
     for (std::size_t tile = 0; tile < 4; ++tile) {
-      const __m256i both =
-          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + tile * kTileBytes));
+      const __m256i both = load_half(codes + tile * kTileBytes);
       const __m256i low = _mm256_and_si256(both, nibble);
       const __m256i high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
-#pragma GCC unroll 4
-      for (std::size_t i = 0; i < rows; ++i) {
-        const std::int8_t* eight = inputs + i * stride + tile * 8;
-        const __m256i first = _mm256_maddubs_epi16(low, broadcast4(eight));
-        pairs[i] = tile == 0 ? first : _mm256_add_epi16(pairs[i], first);
-        pairs[i] = _mm256_add_epi16(pairs[i], _mm256_maddubs_epi16(high, broadcast4(eight + 4)));
-        // Keeps GCC from adding in another order, which takes more registers than there are.
-        asm("" : "+x"(pairs[i]));
-      }
+      add_pairs(tile == 0, low, high, inputs + tile * 8, stride, pairs);
     }
-#pragma GCC unroll 4
-    for (std::size_t i = 0; i < rows; ++i) {
-      sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(pairs[i], ones));
-    }
+    widen_pairs(pairs, sum);
   }
   static __m256i start(std::int32_t a_sum, const std::uint8_t* zeros) {
-    if constexpr (!zero_points) return _mm256_set1_epi32(-8 * a_sum);
-    const __m256i zero_point =
-        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros)));
-    return _mm256_mullo_epi32(zero_point, _mm256_set1_epi32(-a_sum));
+    return start_unsigned<4, zero_points>(a_sum, zeros);
   }
 };
 

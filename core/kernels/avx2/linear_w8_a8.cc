@@ -12,7 +12,7 @@ namespace {
 template <std::size_t group>
 struct W8 {
   static constexpr std::size_t kGroup = group;
-  static constexpr std::size_t kTileInputs = 4;
+  static constexpr std::size_t kUnitBytes = 8 * kTileBytes;
   static constexpr bool kStartPerBlock = false;
   template <std::size_t rows>
   static inline __attribute__((always_inline)) void multiply(const std::uint8_t* codes,

@@ -1,13 +1,13 @@
-// What the tiled formats share; included by linear_w4_a8.cc and linear_w8_a8.cc. A step is 8 inputs
-// of 16 rows, one register of inputs 0..3 and one of 4..7: the unsigned operand of dpbusd, against
-// four broadcast activations each. dpbusd does not saturate, and every sum of a group fits in 32
-// bits.
+// What the tiled formats share; included by linear_w*_a8.cc. A step is 8 inputs of 16 rows, one
+// register of inputs 0..3 and one of 4..7: the unsigned operand of dpbusd, against four broadcast
+// activations each. dpbusd does not saturate, and every sum of a group fits in 32 bits.
 //
 // A format is a type with
-//   kGroup, kStepBytes
-//   load(step, first, second)     the two registers
-//   start(a_sum, zeros)           what the sum begins with, so that codes come out signed
-//   kStartPerBlock                whether that differs between blocks
+//   kGroup
+//   kUnitInputs, kUnitBytes             what its codes repeat by: one or more steps
+//   load<step>(unit, first, second)     the two registers of a unit's step
+//   start(a_sum, zeros)                 what the sum begins with, so that codes come out signed
+//   kStartPerBlock                      whether that differs between blocks
 
 namespace {
 
@@ -28,12 +28,60 @@ inline void dpbusd(__m512i& sum, __m512i codes, __m512i inputs) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(inputs));
 }
 
+// What a sum of unsigned codes begins with: minus the zero point for each activation.
+template <unsigned bits, bool zero_points>
+inline __m512i start_unsigned(std::int32_t a_sum, const std::uint8_t* zeros) {
+  if constexpr (!zero_points) return _mm512_set1_epi32(-(1 << (bits - 1)) * a_sum);
+  const __m512i zero_point =
+      _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros)));
+  return _mm512_mullo_epi32(zero_point, _mm512_set1_epi32(-a_sum));
+}
+
+// Two chains of sums where there are few: dpbusd takes four or five cycles.
+template <std::size_t blocks, std::size_t rows>
+constexpr bool kTwoChains = blocks * rows < 8;
+
+// A unit of `blocks` blocks, from its step `step` on, for `rows` rows of activations.
+template <typename W, std::size_t step, std::size_t blocks, std::size_t rows>
+inline __attribute__((always_inline)) void add_steps(const std::uint8_t* unit,
+                                                     std::size_t block_bytes,
+                                                     const std::int8_t* inputs, std::size_t stride,
+                                                     __m512i (&sum)[blocks][rows],
+                                                     __m512i (&other)[blocks][rows]) {
+  constexpr bool two = kTwoChains<blocks, rows>;
+  __m512i first[blocks];
+  __m512i second[blocks];
+#pragma GCC unroll 16
+  for (std::size_t j = 0; j < blocks; ++j) {
+    W::template load<step>(unit + j * block_bytes, first[j], second[j]);
+  }
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < rows; ++i) {
+    const __m512i low = broadcast4(inputs + i * stride + step * 8);
+#pragma GCC unroll 16
+    for (std::size_t j = 0; j < blocks; ++j) {
+      dpbusd(sum[j][i], first[j], low);
+    }
+  }
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < rows; ++i) {
+    const __m512i high = broadcast4(inputs + i * stride + step * 8 + 4);
+#pragma GCC unroll 16
+    for (std::size_t j = 0; j < blocks; ++j) {
+      dpbusd(two ? other[j][i] : sum[j][i], second[j], high);
+    }
+  }
+  if constexpr (step + 1 < W::kUnitInputs / 8) {
+    add_steps<W, step + 1>(unit, block_bytes, inputs, stride, sum, other);
+  }
+}
+
 // Outputs of `blocks` blocks of 16 rows, for `rows` rows of activations.
 template <typename W, std::size_t blocks, std::size_t rows, bool prefetch>
 inline __attribute__((always_inline)) void outputs(const LinearArgs& p, std::size_t block,
                                                    std::size_t b) {
   const std::size_t groups = p.cols / W::kGroup;
-  const std::size_t block_bytes = p.cols / 8 * W::kStepBytes;
+  const std::size_t block_bytes = p.cols / W::kUnitInputs * W::kUnitBytes;
   const std::uint8_t* codes = p.codes + block * block_bytes;
   const std::uint16_t* scales = p.scales + block * groups * kTileRows;
   const std::uint8_t* zeros = W::kStartPerBlock ? p.zeros + block * groups * kTileRows : nullptr;
@@ -41,8 +89,6 @@ inline __attribute__((always_inline)) void outputs(const LinearArgs& p, std::siz
   const std::int8_t* a = p.a.codes + b * stride;
   const float* a_scales = p.a.scales + b * (stride / kActivationGroup);
   const std::int32_t* a_sums = p.a.sums + b * (stride / kActivationSum);
-  // Two chains where there are few: dpbusd takes four or five cycles.
-  constexpr bool two = blocks * rows < 8;
 
   __m512 total[blocks][rows];
 #pragma GCC unroll 16
@@ -68,38 +114,21 @@ inline __attribute__((always_inline)) void outputs(const LinearArgs& p, std::siz
       }
     }
     const std::int8_t* inputs = a + g * W::kGroup;
-    for (std::size_t step = 0; step < W::kGroup / 8; ++step) {
-      __m512i first[blocks];
-      __m512i second[blocks];
+    for (std::size_t unit = 0; unit < W::kGroup / W::kUnitInputs; ++unit) {
+      const std::uint8_t* at = codes + unit * W::kUnitBytes;
+      if constexpr (prefetch) {
 #pragma GCC unroll 16
-      for (std::size_t j = 0; j < blocks; ++j) {
-        const std::uint8_t* at = codes + j * block_bytes + step * W::kStepBytes;
-        if constexpr (prefetch) {
-#pragma GCC unroll 2
-          for (std::size_t line = 0; line < W::kStepBytes; line += 64) {
-            _mm_prefetch(reinterpret_cast<const char*>(at + kAhead + line), _MM_HINT_T0);
+        for (std::size_t j = 0; j < blocks; ++j) {
+#pragma GCC unroll 4
+          for (std::size_t line = 0; line < W::kUnitBytes; line += 64) {
+            const std::uint8_t* ahead = at + j * block_bytes + kAhead + line;
+            _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T0);
           }
         }
-        W::load(at, first[j], second[j]);
       }
-#pragma GCC unroll 16
-      for (std::size_t i = 0; i < rows; ++i) {
-        const __m512i low = broadcast4(inputs + i * stride + step * 8);
-#pragma GCC unroll 16
-        for (std::size_t j = 0; j < blocks; ++j) {
-          dpbusd(sum[j][i], first[j], low);
-        }
-      }
-#pragma GCC unroll 16
-      for (std::size_t i = 0; i < rows; ++i) {
-        const __m512i high = broadcast4(inputs + i * stride + step * 8 + 4);
-#pragma GCC unroll 16
-        for (std::size_t j = 0; j < blocks; ++j) {
-          dpbusd(two ? other[j][i] : sum[j][i], second[j], high);
-        }
-      }
+      add_steps<W, 0>(at, block_bytes, inputs + unit * W::kUnitInputs, stride, sum, other);
     }
-    codes += W::kGroup / 8 * W::kStepBytes;
+    codes += W::kGroup / W::kUnitInputs * W::kUnitBytes;
 #pragma GCC unroll 16
     for (std::size_t j = 0; j < blocks; ++j) {
       const __m512 scale = _mm512_cvtph_ps(_mm256_loadu_si256(
@@ -108,7 +137,8 @@ inline __attribute__((always_inline)) void outputs(const LinearArgs& p, std::siz
       for (std::size_t i = 0; i < rows; ++i) {
         const float a_scale =
             a_scales[i * (stride / kActivationGroup) + g * W::kGroup / kActivationGroup];
-        const __m512i whole = two ? _mm512_add_epi32(sum[j][i], other[j][i]) : sum[j][i];
+        const __m512i whole =
+            kTwoChains<blocks, rows> ? _mm512_add_epi32(sum[j][i], other[j][i]) : sum[j][i];
         total[j][i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole),
                                       _mm512_mul_ps(scale, _mm512_set1_ps(a_scale)), total[j][i]);
       }

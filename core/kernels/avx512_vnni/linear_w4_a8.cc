@@ -12,8 +12,10 @@ namespace {
 template <std::size_t group, bool zero_points>
 struct W4 {
   static constexpr std::size_t kGroup = group;
-  static constexpr std::size_t kStepBytes = kTileBytes;
+  static constexpr std::size_t kUnitInputs = 8;
+  static constexpr std::size_t kUnitBytes = kTileBytes;
   static constexpr bool kStartPerBlock = zero_points;
+  template <std::size_t step>
   static void load(const std::uint8_t* tile, __m512i& first, __m512i& second) {
     const __m512i nibble = _mm512_set1_epi8(15);
     const __m512i both = _mm512_loadu_si512(tile);
@@ -21,10 +23,7 @@ struct W4 {
     second = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
   }
   static __m512i start(std::int32_t a_sum, const std::uint8_t* zeros) {
-    if constexpr (!zero_points) return _mm512_set1_epi32(-8 * a_sum);
-    const __m512i zero_point =
-        _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros)));
-    return _mm512_mullo_epi32(zero_point, _mm512_set1_epi32(-a_sum));
+    return start_unsigned<4, zero_points>(a_sum, zeros);
   }
 };
 

@@ -12,8 +12,10 @@ namespace {
 template <std::size_t group>
 struct W8 {
   static constexpr std::size_t kGroup = group;
-  static constexpr std::size_t kStepBytes = 2 * kTileBytes;
+  static constexpr std::size_t kUnitInputs = 8;
+  static constexpr std::size_t kUnitBytes = 2 * kTileBytes;
   static constexpr bool kStartPerBlock = false;
+  template <std::size_t step>
   static void load(const std::uint8_t* tile, __m512i& first, __m512i& second) {
     const __m512i sign = _mm512_set1_epi8(static_cast<char>(0x80));
     first = _mm512_xor_si512(_mm512_loadu_si512(tile), sign);

@@ -12,6 +12,18 @@ void gemv_w4g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t bl
 void gemv_w4g32z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void gemv_w4g64z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void gemv_w4g128z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemv_w3g32_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemv_w3g64_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemv_w3g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemv_w3g32z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemv_w3g64z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemv_w3g128z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemv_w2g32_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemv_w2g64_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemv_w2g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemv_w2g32z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemv_w2g64z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemv_w2g128z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void gemm_w8g32_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void gemm_w8g64_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void gemm_w8g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
@@ -21,5 +33,17 @@ void gemm_w4g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t bl
 void gemm_w4g32z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void gemm_w4g64z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void gemm_w4g128z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemm_w3g32_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemm_w3g64_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemm_w3g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemm_w3g32z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemm_w3g64z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemm_w3g128z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemm_w2g32_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemm_w2g64_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemm_w2g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemm_w2g32z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemm_w2g64z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void gemm_w2g128z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 
 extern const KernelTable table;

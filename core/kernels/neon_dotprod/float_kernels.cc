@@ -2,6 +2,7 @@
 #include "kernels/neon_dotprod/f32x16.h"
 #include "kernels/neon_dotprod/i8_dot.h"
 #include "kernels/neon_dotprod/kernels.h"
+#include "kernels/scalar/kernels.h"
 
 namespace pocketr1::neon_dotprod {
 namespace {
@@ -41,6 +42,18 @@ constinit const KernelTable table{
     {"gemv_w4g32z_a8_neon_dotprod", gemv_w4g32z_a8},
     {"gemv_w4g64z_a8_neon_dotprod", gemv_w4g64z_a8},
     {"gemv_w4g128z_a8_neon_dotprod", gemv_w4g128z_a8},
+    {"linear_w3g32_a8_scalar", scalar::linear_w3g32_a8},
+    {"linear_w3g64_a8_scalar", scalar::linear_w3g64_a8},
+    {"linear_w3g128_a8_scalar", scalar::linear_w3g128_a8},
+    {"linear_w3g32z_a8_scalar", scalar::linear_w3g32z_a8},
+    {"linear_w3g64z_a8_scalar", scalar::linear_w3g64z_a8},
+    {"linear_w3g128z_a8_scalar", scalar::linear_w3g128z_a8},
+    {"linear_w2g32_a8_scalar", scalar::linear_w2g32_a8},
+    {"linear_w2g64_a8_scalar", scalar::linear_w2g64_a8},
+    {"linear_w2g128_a8_scalar", scalar::linear_w2g128_a8},
+    {"linear_w2g32z_a8_scalar", scalar::linear_w2g32z_a8},
+    {"linear_w2g64z_a8_scalar", scalar::linear_w2g64z_a8},
+    {"linear_w2g128z_a8_scalar", scalar::linear_w2g128z_a8},
   },
   {
     {"linear_f32_neon_dotprod", linear_f32},
@@ -55,6 +68,18 @@ constinit const KernelTable table{
     {"gemm_w4g32z_a8_neon_dotprod", gemm_w4g32z_a8},
     {"gemm_w4g64z_a8_neon_dotprod", gemm_w4g64z_a8},
     {"gemm_w4g128z_a8_neon_dotprod", gemm_w4g128z_a8},
+    {"linear_w3g32_a8_scalar", scalar::linear_w3g32_a8},
+    {"linear_w3g64_a8_scalar", scalar::linear_w3g64_a8},
+    {"linear_w3g128_a8_scalar", scalar::linear_w3g128_a8},
+    {"linear_w3g32z_a8_scalar", scalar::linear_w3g32z_a8},
+    {"linear_w3g64z_a8_scalar", scalar::linear_w3g64z_a8},
+    {"linear_w3g128z_a8_scalar", scalar::linear_w3g128z_a8},
+    {"linear_w2g32_a8_scalar", scalar::linear_w2g32_a8},
+    {"linear_w2g64_a8_scalar", scalar::linear_w2g64_a8},
+    {"linear_w2g128_a8_scalar", scalar::linear_w2g128_a8},
+    {"linear_w2g32z_a8_scalar", scalar::linear_w2g32z_a8},
+    {"linear_w2g64z_a8_scalar", scalar::linear_w2g64z_a8},
+    {"linear_w2g128z_a8_scalar", scalar::linear_w2g128z_a8},
   },
 };
 // clang-format on

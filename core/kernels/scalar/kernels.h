@@ -17,6 +17,18 @@ void linear_w4g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t 
 void linear_w4g32z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void linear_w4g64z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void linear_w4g128z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_w3g32_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_w3g64_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_w3g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_w3g32z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_w3g64z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_w3g128z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_w2g32_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_w2g64_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_w2g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_w2g32z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_w2g64z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_w2g128z_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 
 extern const KernelTable table;
 

@@ -1,62 +1,29 @@
 // 4-bit weights against int8 activations, one product at a time: the reference.
+#include "formats/tile_codes.h"
 #include "kernels/scalar/f32x16.h"
 #include "kernels/scalar/kernels.h"
 
 namespace pocketr1::scalar {
-namespace {
 
-template <std::size_t group, bool zero_points>
-void linear(const LinearArgs& p, std::size_t block_begin, std::size_t block_end) {
-  const std::size_t groups = p.cols / group;
-  for (std::size_t block = block_begin; block < block_end; ++block) {
-    const std::uint8_t* codes = p.codes + block * (p.cols / 8) * kTileBytes;
-    for (std::size_t b = 0; b < p.batch; ++b) {
-      const std::int8_t* a = p.a.codes + b * p.a.stride;
-      const float* a_scales = p.a.scales + b * (p.a.stride / kActivationGroup);
-      const std::int32_t* a_sums = p.a.sums + b * (p.a.stride / kActivationSum);
-      for (std::size_t r = 0; r < kTileRows && block * kTileRows + r < p.rows; ++r) {
-        float total = 0.0f;
-        for (std::size_t g = 0; g < groups; ++g) {
-          std::int32_t sum = 0;
-          for (std::size_t k = g * group; k < (g + 1) * group; ++k) {
-            const std::uint8_t byte = codes[k / 8 * kTileBytes + r * 4 + k % 4];
-            sum += (k % 8 < 4 ? byte & 15 : byte >> 4) * a[k];
-          }
-          const std::size_t scale_at = (block * groups + g) * kTileRows + r;
-          std::int32_t a_sum = 0;
-          for (std::size_t s = 0; s < group / kActivationSum; ++s) {
-            a_sum += a_sums[g * (group / kActivationSum) + s];
-          }
-          sum -= (zero_points ? p.zeros[scale_at] : 8) * a_sum;
-          const float scale =
-              half_to_float(p.scales[scale_at]) * a_scales[g * group / kActivationGroup];
-          total = __builtin_fmaf(static_cast<float>(sum), scale, total);
-        }
-        p.y[b * p.y_stride + block * kTileRows + r] = total;
-      }
-    }
-  }
-}
-
-}  // namespace
+#include "kernels/scalar/linear_a8.inl"
 
 void linear_w4g32_a8(const LinearArgs& p, std::size_t begin, std::size_t end) {
-  linear<32, false>(p, begin, end);
+  linear<4, 32, false>(p, begin, end);
 }
 void linear_w4g64_a8(const LinearArgs& p, std::size_t begin, std::size_t end) {
-  linear<64, false>(p, begin, end);
+  linear<4, 64, false>(p, begin, end);
 }
 void linear_w4g128_a8(const LinearArgs& p, std::size_t begin, std::size_t end) {
-  linear<128, false>(p, begin, end);
+  linear<4, 128, false>(p, begin, end);
 }
 void linear_w4g32z_a8(const LinearArgs& p, std::size_t begin, std::size_t end) {
-  linear<32, true>(p, begin, end);
+  linear<4, 32, true>(p, begin, end);
 }
 void linear_w4g64z_a8(const LinearArgs& p, std::size_t begin, std::size_t end) {
-  linear<64, true>(p, begin, end);
+  linear<4, 64, true>(p, begin, end);
 }
 void linear_w4g128z_a8(const LinearArgs& p, std::size_t begin, std::size_t end) {
-  linear<128, true>(p, begin, end);
+  linear<4, 128, true>(p, begin, end);
 }
 
 }  // namespace pocketr1::scalar

@@ -24,6 +24,7 @@ __all__ = [
     "TensorPlan",
     "group_size",
     "plan_layout",
+    "signed_scales",
 ]
 
 SHARD_LIMIT = 512_000_000  # bytes
@@ -152,6 +153,11 @@ def group_size(weight_format: str) -> int:
 def weight_bits(weight_format: str) -> int:
     """Bits of a code, or of an element where the format is row-major."""
     return {"f32": 32, "f16": 16, "bf16": 16}.get(weight_format) or int(weight_format[1])
+
+
+def signed_scales(weight_format: str) -> bool:
+    """Whether scales may be negative: where codes reach much further to one side."""
+    return weight_format.startswith(("w3g", "w2g")) and not weight_format.endswith("z")
 
 
 def plan_layout(tensors: Sequence[TensorPlan]) -> BundleLayout:

@@ -23,9 +23,9 @@ class UnpackedTensor:
 
     name: str
     format: str  # w8g128, w4g64z, …
-    codes: NDArray[Any]  # (rows, columns); int8 in 8 bits, uint8 in 4
+    codes: NDArray[Any]  # (rows, columns); int8 in 8 bits, uint8 in fewer
     scales: NDArray[np.float32]  # (rows, groups)
-    zeros: NDArray[np.uint8]  # (rows, groups); 8 (4 bits) or 0 (8 bits) without zero points
+    zeros: NDArray[np.uint8]  # (rows, groups); without zero points 8, 4, 2 (4, 3, 2 bits) or 0
 
     def dequantize(self) -> NDArray[np.float32]:
         """Return the weights, float32 (rows, columns), as the engine's scalar kernels see them."""

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from pocketr1.bundle.files import explain_write_errors, sync_directory, write_all, write_file
 from pocketr1.bundle.journal import Job, Journal, Lock, PartError
-from pocketr1.bundle.layout import CHUNK_BYTES, BundleLayout, Part, plan_layout
+from pocketr1.bundle.layout import CHUNK_BYTES, BundleLayout, Part, plan_layout, signed_scales
 from pocketr1.errors import BundleError, CompressionError
 
 __all__ = ["BundleWriter", "partial_path"]
@@ -312,10 +312,12 @@ class BundleWriter:
     def _check_part(self, part: Part, data: NDArray[np.uint8], file: str) -> None:
         if data.nbytes != part.size:
             raise ValueError(f"{data.nbytes} bytes for a part of {part.size}")
+        tensor = self.layout.tensors[part.tensor]
         scales = data[part.codes : part.codes + part.scales].view("<u2")
+        if signed_scales(tensor.format):
+            scales = scales & 0x7FFF
         if part.scales and int(scales.max()) > 0x7BFF:  # infinity, NaN, or the sign bit
-            name = self.layout.tensors[part.tensor].name
-            reason = f'tensor "{name}": a scale is negative or not finite'
+            reason = f'tensor "{tensor.name}": a scale is negative or not finite'
             raise BundleError("bundle-scales", where=file, reason=reason)
 
     def _write_metadata(self, gate: Mapping[str, Any] | None) -> None:

@@ -27,7 +27,7 @@ def compress(
     bits: Annotated[
         int,
         typer.Option(
-            metavar="{16,8,4}", parser=whole("--bits"), show_default="8", help="cli-option-bits"
+            metavar="{16,8,4,3,2}", parser=whole("--bits"), show_default="8", help="cli-option-bits"
         ),
     ] = 8,
     group_size: Annotated[
@@ -43,12 +43,16 @@ def compress(
     embedding_bits: Annotated[
         int | None,
         typer.Option(
-            metavar="{16,8,4}", parser=whole("--embedding-bits"), help="cli-option-embedding-bits"
+            metavar="{16,8,4,3,2}",
+            parser=whole("--embedding-bits"),
+            help="cli-option-embedding-bits",
         ),
     ] = None,
     head_bits: Annotated[
         int | None,
-        typer.Option(metavar="{16,8,4}", parser=whole("--head-bits"), help="cli-option-head-bits"),
+        typer.Option(
+            metavar="{16,8,4,3,2}", parser=whole("--head-bits"), help="cli-option-head-bits"
+        ),
     ] = None,
     threads: Threads = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="cli-option-dry-run")] = False,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 __all__ = ["BITS", "DEFAULTS", "GROUP_SIZES", "Defaults"]
 
-BITS = (16, 8, 4)
+BITS = (16, 8, 4, 3, 2)
 GROUP_SIZES = (32, 64, 128)
 
 
@@ -16,7 +16,7 @@ class Defaults:
 
     bits: int = 8
     group_size: int = 128  # inputs that share a scale
-    symmetric: bool = True  # False: integer zero points, 4 bits only
+    symmetric: bool = True  # False: integer zero points, 4 bits and fewer
     embedding_bits: int | None = None  # None: as ``bits``
     head_bits: int | None = None  # None: as ``bits``; a tied head is the embedding
     threads: int | None = None  # None: as many as there are fast cores

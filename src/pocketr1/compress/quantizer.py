@@ -114,10 +114,11 @@ class Quantizer:
             model_path: a Hugging Face directory, one safetensors file, or a safetensors index.
             config_path: a ``config.json`` that does not lie beside the weights.
             output_path: the bundle's directory; its parent is created.
-            bits: 16 (kept as they are; f32 becomes f16), 8 or 4, of the decoder's matrices.
+            bits: 16 (kept as they are; f32 becomes f16), 8, 4, 3 or 2, of the decoder's matrices.
             group_size: inputs that share a scale: 32, 64 or 128. The default suits 8 bits; for 4
-                bits 64 is the advice: much closer to the original for 0.125 bits a weight more.
-            symmetric: False stores a zero point per group (4 bits only).
+                and 3 bits 64 is the advice: much closer to the original for 0.125 bits a weight
+                more; for 2 bits, 32.
+            symmetric: False stores a zero point per group (4 bits and fewer).
             embedding_bits: of the embedding, where it differs from ``bits``.
             head_bits: of the output head, where it differs and is not tied to the embedding.
             threads: None takes as many as there are fast cores, of those this process may use.

@@ -40,7 +40,8 @@ class Recipe:
             raise UsageError(
                 "compress-option", option="symmetric", value=self.symmetric, allowed="True, False"
             )
-        if not self.symmetric and 4 not in (self.bits, self.embedding_bits, self.head_bits):
+        widths = (self.bits, self.embedding_bits, self.head_bits)
+        if not self.symmetric and not any(bits is not None and bits <= 4 for bits in widths):
             raise UsageError("compress-asymmetric", bits=self.bits)
 
     def plan(self, tied_embeddings: bool) -> dict[str, Any]:
@@ -79,7 +80,7 @@ class Recipe:
             return "f32"
         if bits == 16:
             return "f16" if dtype == "f32" else dtype
-        return f"w{bits}g{self.group_size}{'z' if bits == 4 and not self.symmetric else ''}"
+        return f"w{bits}g{self.group_size}{'z' if bits <= 4 and not self.symmetric else ''}"
 
 
 def _one_of(value: object, choices: tuple[int, ...]) -> bool:

@@ -27,6 +27,7 @@ SHARED_LIMIT = 0.01
 # The brief's advice where a calibrated model loses too much.
 _SAMPLES = 1024
 _SMALLER = {128: 64, 64: 32}
+_MORE_BITS = {2: 3, 3: 4, 4: 8, 8: 16}
 _ENDS = {"embed.weight": "--embedding-bits", "head.weight": "--head-bits"}
 
 
@@ -111,7 +112,7 @@ def _for_compression(facts: ModelFacts) -> list[Remark]:
     plan = report.plan or {}
     bits, group = plan.get("bits"), plan.get("group_size")
     advice = _samples(report)
-    if bits in (4, 8) and group in _SMALLER:
+    if bits in _MORE_BITS and group in _SMALLER:
         advice.append(Remark("evaluate-advice-group", {"size": _SMALLER[group]}))
     worst = [str(row["name"]) for row in facts.worst_tensors()]
     ends = [
@@ -120,10 +121,10 @@ def _for_compression(facts: ModelFacts) -> list[Remark]:
         if plan.get(option[2:].replace("-", "_"), 16) < 8
         and any(tensor.name == name for tensor in report.tensors)
     ]
-    if bits == 4 and ends:
+    if bits in (2, 3, 4) and ends:
         advice.append(Remark("evaluate-advice-ends", {"options": " ".join(f"{o} 8" for o in ends)}))
-    if bits in (4, 8):
-        advice.append(Remark("evaluate-advice-bits", {"bits": 2 * bits}))
+    if bits in _MORE_BITS:
+        advice.append(Remark("evaluate-advice-bits", {"bits": _MORE_BITS[bits]}))
     if worst:
         advice.append(Remark("evaluate-advice-tensors", {"tensors": ", ".join(worst[:3])}))
     return advice

@@ -97,13 +97,15 @@ TEXTS: dict[str, Text] = {
     ),
     "cli-option-output": Text("The directory of the new bundle.", "新模型包的目录。"),
     "cli-option-bits": Text(
-        "Bits of a weight: 16 keeps it, 8 is nearly lossless, 4 is smallest and fastest.",
-        "每个权重的位数：16 保持原样，8 几乎无损，4 最小也最快。",
+        "Bits of a weight: 16 keeps it, 8 is nearly lossless, 4 is half of that; 3 and 2 are the "
+        "smallest and fastest, and lose much.",
+        "每个权重的位数：16 保持原样，8 几乎无损，4 再小一半；3 和 2 最小也最快，但损失很大。",
     ),
     "cli-option-group-size": Text(
         "Weights that share a scale; smaller is closer to the original and a little larger. "
-        "For --bits 4, 64 is the advice.",
-        "共用一个缩放系数的权重个数；越小越接近原模型，体积略增。--bits 4 时建议用 64。",
+        "For --bits 4 and 3, 64 is the advice; for 2, 32.",
+        "共用一个缩放系数的权重个数；越小越接近原模型，体积略增。"
+        "--bits 4 和 3 时建议用 64，2 时用 32。",
     ),
     "cli-option-asymmetric": Text(
         "Give each group a zero point too (4 bits and below).",

@@ -43,10 +43,11 @@ TEXTS: dict[str, Text] = {
         "请从以下取值中选择：{allowed}。",
     ),
     "compress-asymmetric": Text(
-        "Zero points exist at 4 bits only, and nothing is compressed to 4 bits here (bits={bits}).",
-        "只有 4 位量化才有零点，而当前没有任何张量压缩到 4 位（bits={bits}）。",
-        "Leave symmetric=True, or compress with bits=4.",
-        "请保持 symmetric=True，或使用 bits=4。",
+        "Zero points exist at 4 bits and fewer, and nothing is compressed that far here "
+        "(bits={bits}).",
+        "只有 4 位及以下的量化才有零点，而当前没有任何张量压缩到这么低（bits={bits}）。",
+        "Leave symmetric=True, or compress with bits=4, 3 or 2.",
+        "请保持 symmetric=True，或使用 bits=4、3 或 2。",
     ),
     "compress-calibration": Text(
         "Calibration is not supported yet.",

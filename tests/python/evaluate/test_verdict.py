@@ -106,6 +106,10 @@ def test_advice_names_only_options_that_change_something(tiny_bundle: Path, good
     assert checkpoint == []
     eight = advise(facts(good), [task], [drop(task)])
     assert {"bits": 16} in [advice.params for advice in eight]
+    for bits, more in ((2, 3), (3, 4)):
+        plan = {**plan, "bits": bits}
+        low = advise(facts(tiny_bundle, plan=plan), [task], [drop(task)])
+        assert {"bits": more} in [advice.params for advice in low]
 
 
 def test_a_bundle_calibrated_with_few_samples_is_to_have_more(tiny_bundle: Path) -> None:

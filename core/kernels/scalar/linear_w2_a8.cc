@@ -1,0 +1,29 @@
+// 2-bit weights against int8 activations, one product at a time: the reference.
+#include "formats/tile_codes.h"
+#include "kernels/scalar/f32x16.h"
+#include "kernels/scalar/kernels.h"
+
+namespace pocketr1::scalar {
+
+#include "kernels/scalar/linear_a8.inl"
+
+void linear_w2g32_a8(const LinearArgs& p, std::size_t begin, std::size_t end) {
+  linear<2, 32, false>(p, begin, end);
+}
+void linear_w2g64_a8(const LinearArgs& p, std::size_t begin, std::size_t end) {
+  linear<2, 64, false>(p, begin, end);
+}
+void linear_w2g128_a8(const LinearArgs& p, std::size_t begin, std::size_t end) {
+  linear<2, 128, false>(p, begin, end);
+}
+void linear_w2g32z_a8(const LinearArgs& p, std::size_t begin, std::size_t end) {
+  linear<2, 32, true>(p, begin, end);
+}
+void linear_w2g64z_a8(const LinearArgs& p, std::size_t begin, std::size_t end) {
+  linear<2, 64, true>(p, begin, end);
+}
+void linear_w2g128z_a8(const LinearArgs& p, std::size_t begin, std::size_t end) {
+  linear<2, 128, true>(p, begin, end);
+}
+
+}  // namespace pocketr1::scalar

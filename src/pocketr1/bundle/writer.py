@@ -6,6 +6,7 @@ While a job runs, everything lies in ``OUTPUT.partial``::
     OUTPUT.partial/job.json   what is being made
     OUTPUT.partial/journal    what is finished
     OUTPUT.partial/rest/      what is still needed of source files that were deleted
+    OUTPUT.partial/calibration/  text, states and finished layers of a calibrated job
     OUTPUT.partial/bundle/    the bundle in the making; bundle.json comes last
     OUTPUT.partial/failed.json  why a whole bundle was not given its name
 
@@ -49,7 +50,8 @@ class BundleWriter:
 
     After entering, ``job`` is the unfinished job found on disk, or None: then call ``begin``. Write
     the segments of ``pending`` in order, then ``publish``; between the two, ``complete`` lets the
-    bundle be judged, and ``fail`` keeps it from its name.
+    bundle be judged, and ``fail`` keeps it from its name. ``calibration``, set before, is what
+    bundle.json says of the calibration; ``work`` is a directory for such a job's own files.
     """
 
     def __init__(self, output: Path, *, overwrite: bool = False) -> None:
@@ -59,6 +61,8 @@ class BundleWriter:
             raise CompressionError("compress-output-foreign", path=self.output)
         self.partial = partial_path(self.output)
         self.rests = self.partial / "rest"
+        self.work = self.partial / "calibration"
+        self.calibration: Mapping[str, Any] | None = None
         self.job: Job | None = None
         self._bundle = self.partial / "bundle"
         self._overwrite = overwrite
@@ -305,7 +309,7 @@ class BundleWriter:
         sync_directory(self.partial)
         (self.partial / "journal").unlink(missing_ok=True)
         (self.partial / "failed.json").unlink(missing_ok=True)
-        for directory in (self._bundle, self.rests, self.partial / "replaced"):
+        for directory in (self._bundle, self.rests, self.work, self.partial / "replaced"):
             if directory.exists():
                 shutil.rmtree(directory)
 
@@ -345,7 +349,7 @@ class BundleWriter:
             "source": [
                 {"file": s.file, "size": s.size, "sha256": hashes[s.file]} for s in job.sources
             ],
-            "calibration": None,
+            "calibration": self.calibration,
             "gate": gate,
             "tensors": [
                 {"name": t.name, "format": t.format, "shape": list(t.shape), "error": error}

@@ -60,6 +60,7 @@ def compress(
         bool, typer.Option("--discard-source", help="cli-option-discard-source")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="cli-option-overwrite")] = False,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="cli-option-calibrate")] = False,
     calibration_data: Annotated[
         str | None, typer.Option(metavar="FILE", help="cli-option-calibration-data")
     ] = None,
@@ -68,8 +69,12 @@ def compress(
         typer.Option(
             metavar="N",
             parser=whole("--calibration-samples"),
+            show_default="128",
             help="cli-option-calibration-samples",
         ),
+    ] = None,
+    calibration_text: Annotated[
+        str | None, typer.Option(metavar="FILE", help="cli-option-calibration-text")
     ] = None,
     gate_task: Annotated[
         list[str] | None, typer.Option("--gate-task", metavar="FILE", help="cli-option-gate-task")
@@ -93,7 +98,7 @@ def compress(
 ) -> None:
     """Compress and judge, or estimate, then print a table or the report."""
     from pocketr1.bundle import partial_path
-    from pocketr1.compress import Quantizer
+    from pocketr1.compress import DEFAULTS, Quantizer
 
     gated = bool(gate_task) or gate_text is not None
     for option, value in (
@@ -106,6 +111,8 @@ def compress(
         if value is not None and not gated:
             raise UsageError("compress-gate-option", option=option)
     source = _shipped(source, discard_source)
+    if calibrate and calibration_samples is None:
+        calibration_samples = DEFAULTS.calibration_samples
     with progress_bar() as bar:
         gate = None
         if gated:
@@ -127,6 +134,7 @@ def compress(
             threads=threads,
             calibration_data=calibration_data,
             calibration_samples=calibration_samples,
+            calibration_text=calibration_text,
             discard_source=discard_source,
             overwrite=overwrite,
             progress=advance,

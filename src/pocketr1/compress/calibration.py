@@ -118,6 +118,12 @@ class Prompts:
     texts: tuple[str, ...]
     file: str | None
 
+    @property
+    def sha256(self) -> str:
+        """Of all of them, in order."""
+        text = json.dumps([self.questions, self.texts])
+        return hashlib.sha256(text.encode()).hexdigest()
+
 
 def read_prompts(path: str | Path | None) -> Prompts:
     """Read what to calibrate with.

@@ -20,6 +20,7 @@ class Defaults:
     embedding_bits: int | None = None  # None: as ``bits``
     head_bits: int | None = None  # None: as ``bits``; a tied head is the embedding
     threads: int | None = None  # None: as many as there are fast cores
+    calibration_samples: int = 128  # where it is calibrated
     discard_source: bool = False
     overwrite: bool = False
 

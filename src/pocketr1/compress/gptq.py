@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketr1 import _core
-from pocketr1.bundle import group_size, weight_bits
+from pocketr1.bundle.layout import group_size, weight_bits
 
 __all__ = ["Feedback", "cholesky", "importance_of", "quantize_matrix", "slabs"]
 

@@ -24,7 +24,9 @@ from pocketr1.bundle import (
     inspect,
     plan_layout,
 )
-from pocketr1.bundle.files import existing_parent
+from pocketr1.bundle.files import existing_parent, explain_write_errors, write_file
+from pocketr1.compress.calibrated_work import CalibratedWork, scratch_bytes
+from pocketr1.compress.calibration import read_prompts
 from pocketr1.compress.defaults import DEFAULTS
 from pocketr1.compress.discard import Discarder, clear_leftovers, rests_of
 from pocketr1.compress.disk import peak_disk_bytes
@@ -47,16 +49,19 @@ from pocketr1.machine import default_threads, peak_rss_bytes
 __all__ = ["CompressionReport", "Progress", "Quantizer"]
 
 _MAX_THREADS = 256
+_MAX_SAMPLES = 4096
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is. ``done`` and ``total`` are bytes of the source."""
+    """How far a job is. ``done`` and ``total`` are bytes of the source, but where said."""
 
-    stage: str  # "hash" (reading the source for its SHA-256) or "compress"
+    #: "hash" (reading the source for its SHA-256), "reason" (making the calibration text; tokens),
+    #: "calibrate" (multiplications) or "compress".
+    stage: str
     done: int
     total: int
-    tensor: str  # the one at work; "" while hashing
+    tensor: str  # what is at work; "" while hashing and reasoning
 
 
 @dataclass(frozen=True)
@@ -99,8 +104,9 @@ class Quantizer:
         embedding_bits: int | None = DEFAULTS.embedding_bits,
         head_bits: int | None = DEFAULTS.head_bits,
         threads: int | None = DEFAULTS.threads,
-        calibration_data: object = None,
+        calibration_data: str | Path | None = None,
         calibration_samples: int | None = None,
+        calibration_text: str | Path | None = None,
         discard_source: bool = DEFAULTS.discard_source,
         overwrite: bool = DEFAULTS.overwrite,
         progress: Callable[[Progress], None] | None = None,
@@ -122,8 +128,15 @@ class Quantizer:
             embedding_bits: of the embedding, where it differs from ``bits``.
             head_bits: of the output head, where it differs and is not tied to the embedding.
             threads: None takes as many as there are fast cores, of those this process may use.
-            calibration_data: not supported yet.
-            calibration_samples: not supported yet.
+            calibration_data: what to calibrate with: a file of prompts, which the model continues
+                with its own reasoning, or of texts (:func:`read_prompts` says how it may look);
+                None with ``calibration_samples`` takes the prompts that come along.
+            calibration_samples: sequences to calibrate with; without both, weights are rounded to
+                nearest. Calibration needs the source, so that neither ``discard_source`` nor
+                ``arrivals`` goes with it.
+            calibration_text: a file that gets the text the model was calibrated with, whose hash
+                bundle.json keeps: with it, ``pocketr1 evaluate --calibration`` proves that what
+                measures the model is not in it.
             discard_source: delete each weight file once all that is made of it is on disk.
             overwrite: replace a bundle at ``output_path``, once the new one is whole.
             progress: called often with how far the job is; what it raises stops the job.
@@ -135,13 +148,30 @@ class Quantizer:
                 failed stands in bundle.json.
 
         Raises:
-            UsageError: ``compress-option``, ``compress-asymmetric``, ``compress-calibration``,
-                ``compress-output-missing``, ``compress-gate-source``, ``threads-value``.
+            UsageError: ``compress-option``, ``compress-asymmetric``, ``compress-output-missing``,
+                ``compress-gate-source``, ``compress-calibration-source``,
+                ``compress-calibration-text``, ``threads-value``, and as :func:`read_prompts`.
         """
         if gate is not None and (discard_source or arrivals is not None):
             raise UsageError("compress-gate-source")
-        if calibration_data is not None or calibration_samples is not None:
-            raise UsageError("compress-calibration")
+        calibrated = calibration_data is not None or calibration_samples is not None
+        if calibrated and (discard_source or arrivals is not None):
+            raise UsageError("compress-calibration-source")
+        if calibration_text is not None and not calibrated:
+            raise UsageError("compress-calibration-text")
+        if calibration_samples is None:
+            calibration_samples = DEFAULTS.calibration_samples
+        if not (
+            isinstance(calibration_samples, int)
+            and not isinstance(calibration_samples, bool)
+            and 2 <= calibration_samples <= _MAX_SAMPLES
+        ):
+            raise UsageError(
+                "compress-option",
+                option="calibration_samples",
+                value=calibration_samples,
+                allowed=f"2 … {_MAX_SAMPLES}",
+            )
         if output_path is None:
             raise UsageError("compress-output-missing")
         if threads is not None and not (
@@ -154,6 +184,9 @@ class Quantizer:
         self.config_path = None if config_path is None else Path(config_path)
         self.output_path = Path(output_path)
         self.recipe = Recipe(bits, group_size, symmetric, embedding_bits, head_bits)
+        self.prompts = read_prompts(calibration_data) if calibrated else None
+        self.calibration_samples = calibration_samples
+        self._calibration_text = None if calibration_text is None else Path(calibration_text)
         self.threads = threads or min(default_threads(), _MAX_THREADS)
         self.discard_source = discard_source
         self.overwrite = overwrite
@@ -236,6 +269,17 @@ class Quantizer:
         dtypes = {name: tensor.dtype for name, tensor in source.tensors.items()}
         return self.recipe.tensors(shapes, dtypes, source.spec.tied_embeddings)
 
+    def _plan(self, tied_embeddings: bool) -> dict[str, Any]:
+        """The ``plan`` of bundle.json: all that decides what becomes of the weights."""
+        plan = self.recipe.plan(tied_embeddings)
+        if self.prompts is not None and plan["method"] != "none":
+            plan["method"] = "gptq"
+            plan["calibration"] = {
+                "prompts_sha256": self.prompts.sha256,
+                "samples": self.calibration_samples,
+            }
+        return plan
+
     def _open(self, writer: BundleWriter) -> checkpoint.Checkpoint | None:
         """Open the source and begin or take up the job; None where no weight is needed any more."""
         if writer.job is None:
@@ -255,7 +299,7 @@ class Quantizer:
         job = Job(
             created_by=f"pocketr1 {__version__}",
             model=source.spec.to_dict(),
-            plan=self.recipe.plan(source.spec.tied_embeddings),
+            plan=self._plan(source.spec.tied_embeddings),
             tensors=self.plan(source),
             sources=source_files(all_files(source), headers),
             tokenizer=tokenizer_record(source.tokenizer_files),
@@ -266,8 +310,9 @@ class Quantizer:
     def _take_up(self, writer: BundleWriter, job: Job) -> checkpoint.Checkpoint | None:
         if job.created_by != f"pocketr1 {__version__}":
             self._refuse(writer, job.created_by)
-        if job.plan != self.recipe.plan(bool(job.model["tied_embeddings"])):
-            self._refuse(writer, "bits, group_size, symmetric, embedding_bits, head_bits")
+        if job.plan != self._plan(bool(job.model["tied_embeddings"])):
+            what = "bits, group_size, symmetric, embedding_bits, head_bits, calibration_…"
+            self._refuse(writer, what)
         if writer.finished == len(writer.layout.segments) and writer.discarded:
             directory = self.model_path if self.model_path.is_dir() else self.model_path.parent
             if not any((directory / source.file).exists() for source in job.sources):
@@ -321,6 +366,8 @@ class Quantizer:
         else:
             done = sum(segment.size for segment in layout.segments[: writer.finished])
             needed = layout.file_bytes - done
+            if self.prompts is not None:
+                needed += scratch_bytes(source.spec, layout)
         free = shutil.disk_usage(writer.partial).free
         if needed > free:
             raise CompressionError(
@@ -355,11 +402,30 @@ class Quantizer:
         discarder = Discarder(writer, source) if self.discard_source else None
         if discarder is not None:
             source = discarder.take_up(source)
-        work = _Work(self, writer, source, discarder)
+        work: _Work | CalibratedWork = _Work(self, writer, source, discarder)
+        if writer.job is not None and writer.job.plan["method"] == "gptq":
+            work = self._calibrated(writer, source)
         for index in range(writer.finished, len(writer.layout.segments)):
             writer.write_segment(index, work.parts(writer.layout.segments[index]))
             if discarder is not None:
                 discarder.after_segment(index + 1)
+        if isinstance(work, CalibratedWork):
+            writer.calibration = work.record()
+
+    def _calibrated(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> CalibratedWork:
+        assert self.prompts is not None
+        work = CalibratedWork(
+            source,
+            writer,
+            self.prompts,
+            self.calibration_samples,
+            self.threads,
+            lambda stage, done, total, at: self._tell(Progress(stage, done, total, at)),
+        )
+        if self._calibration_text is not None:
+            with explain_write_errors(self._calibration_text):
+                write_file(self._calibration_text, work.text.text.encode())
+        return work
 
     def _judge(self, writer: BundleWriter) -> Judgement | None:
         if self._gate is None:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from pocketr1 import _core
 from pocketr1.bundle import Part, PartError
 from pocketr1.bundle.files import write_file
 from pocketr1.compress.partial_model import Place
 
-__all__ = ["Packed", "Unit", "save_array"]
+__all__ = ["Packed", "Unit", "new_array"]
 
 _ALIGNMENT = 64
 _BLOCK_ROWS = 16
@@ -73,6 +74,14 @@ class Unit:
         write_file(path.with_suffix(".json"), text.encode())
         return cls(path)
 
+    def rename(self, path: Path, notes: Mapping[str, Any]) -> Unit:
+        """Give the unit another name, and notes; it exists there from the last step on."""
+        self.path.replace(path)
+        text = json.dumps({"tensors": self._rows, "notes": dict(notes)})
+        write_file(path.with_suffix(".json"), text.encode())
+        self.path.with_suffix(".json").unlink()
+        return Unit(path)
+
     def remove(self) -> None:
         """Delete the files; what is mapped stays readable."""
         self.path.with_suffix(".json").unlink(missing_ok=True)
@@ -112,11 +121,11 @@ class Unit:
         return np.concatenate(pieces), error
 
 
-def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Write an array whole or not at all; returns when it is on disk."""
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
+@contextmanager
+def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> Iterator[NDArray[Any]]:
+    """Hand out an array that is a file; it gets its name when it is filled and on disk."""
+    fresh = path.with_name("new-" + path.name)
+    array = np.lib.format.open_memmap(fresh, "w+", dtype, shape)
+    yield array
+    array.flush()
     fresh.replace(path)

@@ -183,6 +183,8 @@ TEXTS: dict[str, Text] = {
     ),
     "cli-pull-next-chat": Text("Next: pocketr1 chat {path}", "下一步：pocketr1 chat {path}"),
     "cli-progress-hash": Text("Reading the source", "读取源文件"),
+    "cli-progress-reason": Text("Reasoning", "推理（校准文本）"),
+    "cli-progress-calibrate": Text("Calibrating", "校准"),
     "cli-progress-compress": Text("Compressing", "压缩"),
     "cli-progress-measure": Text("Measuring", "测量"),
     "cli-progress-verify": Text("Verifying", "校验"),

@@ -129,12 +129,24 @@ TEXTS: dict[str, Text] = {
     "cli-option-overwrite": Text(
         "Replace what stands at the output.", "替换输出位置上已有的内容。"
     ),
+    "cli-option-calibrate": Text(
+        "Calibrate with the prompts that come along: the model reasons about them, and its weights "
+        "are fitted to that. Better at the same size; needs time.",
+        "用自带的提示校准：模型先对这些提示进行推理，再据此调整权重。大小不变而更准确，但更费时。",
+    ),
     "cli-option-calibration-data": Text(
-        "Text to calibrate with. Not available yet: refused.", "校准用的文本。尚不可用，会被拒绝。"
+        "Calibrate with this: JSON lines with a question each, which the model continues, or "
+        "any text.",
+        "用此文件校准：每行一个问题的 JSON Lines（由模型续写），或任意文本。",
     ),
     "cli-option-calibration-samples": Text(
-        "Number of calibration samples. Not available yet: refused.",
-        "校准样本数。尚不可用，会被拒绝。",
+        "Sequences to calibrate with (2 to 4,096).",
+        "校准用的序列数（2 至 4,096）。",
+    ),
+    "cli-option-calibration-text": Text(
+        "Write the text it was calibrated with here; `evaluate --calibration-text` then proves that "
+        "what measures the model is not in it.",
+        "将校准所用的文本写到此处；之后可用 `evaluate --calibration-text` 证明评测内容不在其中。",
     ),
     # inspect
     "cli-inspect": Text(

@@ -49,13 +49,42 @@ TEXTS: dict[str, Text] = {
         "Leave symmetric=True, or compress with bits=4, 3 or 2.",
         "请保持 symmetric=True，或使用 bits=4、3 或 2。",
     ),
-    "compress-calibration": Text(
-        "Calibration is not supported yet.",
-        "目前还不支持校准。",
-        "Leave out calibration_data and calibration_samples; weights are rounded with a "
-        "searched scale, which needs no data.",
-        "请不要传入 calibration_data 和 calibration_samples；"
-        "权重按搜索得到的缩放系数取整，无需校准数据。",
+    "compress-calibration-source": Text(
+        "Calibration runs the source again and again, and the source is to be deleted or has not "
+        "arrived.",
+        "校准需要反复运行源模型，但源文件将被删除或尚未下载完。",
+        "Leave out discard_source (--discard-source), and pull the checkpoint whole before.",
+        "请去掉 discard_source（--discard-source），并先完整下载检查点。",
+    ),
+    "compress-calibration-text": Text(
+        "There is no calibration text to save: nothing is calibrated.",
+        "没有校准文本可保存：当前未启用校准。",
+        "Calibrate with --calibrate or --calibration-data FILE, or leave --save-calibration out.",
+        "请使用 --calibrate 或 --calibration-data 文件 进行校准，或去掉 --save-calibration。",
+    ),
+    "calibration-file": Text(
+        "The calibration file {path} cannot be read: {reason}.",
+        "无法读取校准文件 {path}：{reason}。",
+        "Give a text in UTF-8 of at most 64 MiB, or JSON lines (.jsonl).",
+        "请提供不超过 64 MiB 的 UTF-8 文本，或 JSON Lines 文件（.jsonl）。",
+    ),
+    "calibration-empty": Text(
+        "The calibration file {path} holds nothing.",
+        "校准文件 {path} 是空的。",
+        'Give text, or JSON lines such as {{"question": "…"}}.',
+        '请提供文本，或形如 {{"question": "…"}} 的 JSON Lines。',
+    ),
+    "calibration-line": Text(
+        "{path}, line {line}: there is no prompt and no text.",
+        "{path} 第 {line} 行：既没有提示也没有文本。",
+        "Each line needs one of the keys question, problem, input, prompt or text.",
+        "每一行需要以下键之一：question、problem、input、prompt 或 text。",
+    ),
+    "calibration-short": Text(
+        "The calibration text {path} is too short: nothing is left to measure with.",
+        "校准文本 {path} 太短：没有剩余内容可用于度量。",
+        "Give at least two samples; some hundred are better.",
+        "请至少提供两个样本，最好有几百个。",
     ),
     "compress-output-missing": Text(
         "No output path was given.",

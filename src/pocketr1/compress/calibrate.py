@@ -1,0 +1,512 @@
+"""Quantize a model layer by layer against the inputs that each layer really gets.
+
+Each layer is run with its own weights in full precision on what the layers before it, quantized
+already, make of the calibration text. From that its channels are equalized (equalize.py) and its
+matrices quantized with error feedback (gptq.py). A gate then measures, on tokens of their own, how
+far the whole model is from the original with this layer quantized so, and how far with it rounded
+plainly; the better is kept. What is kept runs on, so that later layers see its errors.
+
+All states lie on disk, one layer in memory; a killed job goes on at the layer it was at.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketr1 import _core, checkpoint
+from pocketr1.bundle import Part, PartError, TensorPlan
+from pocketr1.bundle.files import write_file
+from pocketr1.compress.calibration import CalibrationText, Sample, lengths_and_ids
+from pocketr1.compress.equalize import Array, equalize_keys, equalize_layer, equalize_norm
+from pocketr1.compress.gptq import Feedback, quantize_matrix, slabs
+from pocketr1.compress.gram import Gram, GramObserver
+from pocketr1.compress.partial_model import Hidden, PartialModel, Place, checkpoint_places
+from pocketr1.compress.units import Packed, Unit, new_array
+
+__all__ = ["Calibrator", "Step"]
+
+_READERS = {"q": ("q", "k", "v"), "o": ("o",), "gate": ("gate", "up"), "down": ("down",)}
+_HEAD_SAMPLE = 4096  # rows of the head by which its channels are equalized
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a job is: multiplications done and to do, in all, and what is at work."""
+
+    done: int
+    total: int
+    at: str
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Sequences that run through the layers: their lengths, tokens, and which tokens count.
+
+    counted: bool (tokens,): whether what follows a token was written by the model.
+    """
+
+    lengths: list[int]
+    ids: NDArray[np.int64]
+    counted: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> _Text:
+        samples = list(samples)
+        lengths, ids = lengths_and_ids(samples)
+        counted = []
+        for sample in samples:
+            places = np.arange(len(sample.ids))
+            counted.append((places >= sample.prompt - 1) & (places < len(sample.ids) - 1))
+        return cls(lengths, ids, np.concatenate(counted))
+
+
+class Calibrator:
+    """Makes the quantized tensors of a model, in decode order, for the parts of a bundle."""
+
+    def __init__(
+        self,
+        source: checkpoint.Checkpoint,
+        tensors: Iterable[TensorPlan],
+        text: CalibrationText,
+        directory: Path,
+        threads: int,
+        tell: Callable[[Step], None],
+    ) -> None:
+        """Prepare; nothing is computed yet.
+
+        Args:
+            source: an uncompressed checkpoint.
+            tensors: the bundle's, each with its format.
+            text: what to calibrate and to measure with.
+            directory: of the job's own files; an earlier run's are taken up.
+            threads: for quantizing and for the engine.
+            tell: is told how far the job is.
+        """
+        self._source = source
+        self._spec = source.spec
+        self._plans = {tensor.name: tensor for tensor in tensors}
+        self._directory = directory
+        self._threads = threads
+        self._tell = tell
+        self._text = _Text.of(text.samples)
+        self._gate = _Text.of(text.gate)
+        self._original = checkpoint_places(source)
+        self._layers = len(source.spec.layers)
+        self._units: dict[int, Unit] = {}  # -1: embedding; behind the layers: norm and head
+        directory.mkdir(parents=True, exist_ok=True)
+        self._zeros = directory / "zeros"
+        self._zeros.write_bytes(bytes(4 * self._spec.hidden_size))
+        self._work = _Work.of(source, len(self._text.ids), len(self._gate.ids))
+        self._at = ""
+
+    def part(self, name: str, part: Part) -> tuple[NDArray[np.uint8], PartError]:
+        """Return bytes and error of a part; what comes before it is computed first."""
+        number = self._unit_of(name)
+        unit = self._unit(number)
+        for other in [other for other in self._units if other < number - 1]:
+            self._units.pop(other).remove()  # it is in the bundle, and needed no more
+        return unit.part(name, part)
+
+    def notes(self) -> list[dict[str, Any]]:
+        """Return what was decided at each layer and the head, as JSON types."""
+        files = sorted(self._directory.glob("notes-*.json"))
+        return [json.loads(file.read_text("utf-8")) for file in files]
+
+    def _unit_of(self, name: str) -> int:
+        if name == "embed.weight":
+            return -1
+        return int(name.split(".")[1]) if name.startswith("layers.") else self._layers
+
+    def _path(self, number: int) -> Path:
+        return self._directory / f"unit-{number + 1:04}"
+
+    def _unit(self, number: int) -> Unit:
+        """Return a unit: the one in memory, the one an earlier run left, or a new one."""
+        unit = self._units.get(number)
+        if unit is None:
+            path = self._path(number)
+            unit = Unit(path) if Unit.exists(path) else self._new_unit(number, path)
+            self._units[number] = unit
+        return unit
+
+    def _new_unit(self, number: int, path: Path) -> Unit:
+        if number < 0:
+            return self._embedding(path)
+        if not self._states("text", number).exists():
+            self._unit(number - 1)
+        self._work.done = max(self._work.done, self._work.before(number))
+        self._at = f"layers.{number}" if number < self._layers else "head.weight"
+        return self._layer(number, path) if number < self._layers else self._head(path)
+
+    # The embedding, and what the first layer reads.
+
+    def _embedding(self, path: Path) -> Unit:
+        self._at = "embed.weight"
+        packed = self._rounded("embed.weight")
+        for which, text in (("text", self._text), ("gate", self._gate)):
+            with self._new_states(which, 0, text) as states:
+                states[:] = _rows_of(packed, text.ids)
+        return Unit.write(path, {"embed.weight": packed}, {})
+
+    def _states(self, which: str, layer: int) -> Path:
+        return self._directory / f"{which}-{layer:04}.npy"
+
+    def _new_states(
+        self, which: str, layer: int, text: _Text
+    ) -> AbstractContextManager[NDArray[np.float32]]:
+        shape = (len(text.ids), self._spec.hidden_size)
+        return new_array(self._states(which, layer), shape, np.float32)
+
+    def _read_states(self, which: str, layer: int) -> Hidden:
+        states: Hidden = np.load(self._states(which, layer), mmap_mode="r")
+        return states
+
+    # One layer.
+
+    def _layer(self, number: int, path: Path) -> Unit:
+        prefix = f"layers.{number}."
+        states = self._read_states("text", number)
+        observer = GramObserver()
+        self._model(self._original, range(number, number + 1), self._text).forward(
+            states,
+            self._text.lengths,
+            visit=observer,
+            advance=lambda rows: self._advance(rows * self._work.watched_layer),
+        )
+        grams = {name.split(".")[2]: gram.take() for name, gram in observer.grams.items()}
+        observer.grams.clear()
+        tensors = {
+            name[len(prefix) :]: self._read(name)
+            for name in self._original
+            if name.startswith(prefix)
+        }
+        plain = {
+            prefix + name: self._pack(prefix + name, weights) for name, weights in tensors.items()
+        }
+        formats = {name: self._plans[prefix + name].format for name in tensors}
+        layer = self._spec.layers[number]
+        if not self._spec.qk_norm:
+            equalize_keys(tensors, grams["q"], layer, self._spec.head_dim)
+        shares = equalize_layer(
+            tensors, formats, grams, layer, self._spec.head_dim, self._threads
+        )
+        fitted = {}
+        for reads, readers in _READERS.items():
+            feedback = Feedback.of(grams.pop(reads))
+            for reader in readers:
+                name = f"{reader}.weight"
+                fitted[prefix + name] = self._pack(prefix + name, tensors[name], feedback)
+            del feedback
+            self._advance(self._work.factors)
+        for name, values in tensors.items():
+            if values.ndim == 1:
+                fitted[prefix + name] = self._pack(prefix + name, values)
+        unit, notes = self._better(number, path, plain, fitted)
+        notes["equalized"] = shares
+        model = self._model(
+            {**self._original, **unit.places()}, range(number, number + 1), self._text
+        )
+        for which, text in (("text", self._text), ("gate", self._gate)):
+            with self._new_states(which, number + 1, text) as out:
+                model.forward(
+                    self._read_states(which, number),
+                    text.lengths,
+                    out=out,
+                    advance=lambda rows: self._advance(rows * self._work.packed_layer),
+                )
+        return self._keep(unit, path, notes, number)
+
+    def _head(self, path: Path) -> Unit:
+        """Norm and head, measured together with the last layer, which needs no other run."""
+        spec = self._spec
+        gain = self._read("final_norm.weight")
+        plain = {"final_norm.weight": self._pack("final_norm.weight", gain)}
+        if spec.tied_embeddings:
+            return Unit.write(path, plain, {})
+        states = self._read_states("text", self._layers)
+        gram = Gram(spec.hidden_size)
+        for begin in range(0, len(states), 1024):
+            rows = states[begin : begin + 1024]
+            mean = np.square(rows).mean(axis=1, keepdims=True, dtype=np.float64)
+            normed = rows / np.sqrt(mean + spec.rms_norm_eps) * gain
+            gram.add(normed.astype(np.float32))
+        matrix = gram.take()
+        plain["head.weight"] = self._rounded("head.weight")
+        vocabulary = spec.vocab_size
+        step = max(1, vocabulary // _HEAD_SAMPLE)
+        sample = np.concatenate(
+            [self._read("head.weight", row, row + 1) for row in range(0, vocabulary, step)]
+        )
+        plan = self._plans["head.weight"]
+        gain, factors, share = equalize_norm(gain, sample, plan.format, matrix, self._threads)
+        fitted = {
+            "final_norm.weight": self._pack("final_norm.weight", gain),
+            "head.weight": self._rounded("head.weight", Feedback.of(matrix), factors),
+        }
+        unit, notes = self._better(self._layers, path, plain, fitted)
+        notes["equalized"] = {"head": share}
+        return self._keep(unit, path, notes, self._layers)
+
+    def _better(
+        self, number: int, path: Path, plain: Mapping[str, Packed], fitted: Mapping[str, Packed]
+    ) -> tuple[Unit, dict[str, Any]]:
+        """Keep whichever of two ways brings the model nearer to the original."""
+        found = []
+        for label, tensors in (("plain", plain), ("fitted", fitted)):
+            unit = Unit.write(path.with_name(f"{path.name}-{label}"), tensors, {})
+            found.append((self._divergence(number, unit), label, unit))
+        best, worst = sorted(found, key=lambda one: (one[0], one[1] == "plain"))
+        worst[2].remove()
+        notes = {
+            "at": self._at,
+            "kept": "gptq" if best[1] == "fitted" else "rtn",
+            "kld": {("gptq" if label == "fitted" else "rtn"): value for value, label, _ in found},
+        }
+        return best[2], notes
+
+    def _keep(self, unit: Unit, path: Path, notes: Mapping[str, Any], number: int) -> Unit:
+        """Give a unit its name, and delete the states that nothing needs any more."""
+        note = self._directory / f"notes-{number:04}.json"
+        write_file(note, json.dumps(dict(notes)).encode())
+        kept = unit.rename(path, notes)
+        for which, before in (("text", number), ("gate", number - 1)):
+            self._states(which, before).unlink(missing_ok=True)
+        return kept
+
+    # Measuring.
+
+    def _divergence(self, number: int, unit: Unit) -> float:
+        """Mean KL divergence from the original, in nats, with this unit and all before it."""
+        begin = min(number, self._layers - 1)
+        places = dict(self._original)
+        if number == self._layers:
+            places.update(self._unit(number - 1).places())
+        places.update(unit.places())
+        model = self._model(places, range(begin, self._layers), self._gate, head=True)
+        reference = self._reference()
+        total = 0.0
+        place = 0
+        states = self._read_states("gate", begin)
+        for rows, logits in model.logits(states, self._gate.lengths):
+            counted = self._gate.counted[rows]
+            one = reference[place : place + int(counted.sum())].astype(np.float32)
+            place += len(one)
+            other = _log_softmax(logits[counted])
+            total += float((np.exp(one) * (one - other)).sum(dtype=np.float64))
+            self._advance(len(logits) * self._work.gated(begin))
+        return max(total / place, 0.0) if math.isfinite(total) else math.inf
+
+    def _reference(self) -> NDArray[np.float16]:
+        """The original's log probabilities behind the counted tokens of the gate's sequences."""
+        path = self._directory / "reference.npy"
+        if not path.exists():
+            at, self._at = self._at, "reference"
+            embedded = self._read_rows("embed.weight", self._gate.ids)
+            model = self._model(self._original, range(self._layers), self._gate, head=True)
+            count = int(self._gate.counted.sum())
+            with new_array(path, (count, self._spec.vocab_size), np.float16) as out:
+                place = 0
+                for rows, logits in model.logits(embedded, self._gate.lengths):
+                    values = _log_softmax(logits[self._gate.counted[rows]])
+                    # Beyond float16 the probability is 0 in any case.
+                    out[place : place + len(values)] = np.maximum(values, np.float32(-6e4))
+                    place += len(values)
+                    self._advance(len(logits) * self._work.gated(0))
+            self._at = at
+        reference: NDArray[np.float16] = np.load(path, mmap_mode="r")
+        return reference
+
+    def _model(
+        self, places: Mapping[str, Place], layers: range, text: _Text, head: bool = False
+    ) -> PartialModel:
+        return PartialModel(
+            self._spec,
+            places,
+            layers,
+            head=head,
+            zeros=self._zeros,
+            threads=self._threads,
+            longest=max(text.lengths),
+        )
+
+    # Weights.
+
+    def _read(self, name: str, begin: int = 0, end: int | None = None) -> Array:
+        rows = self._source.read_rows(name, begin, end)
+        return checkpoint.as_float32(rows, self._source.tensors[name].dtype)
+
+    def _read_rows(self, name: str, ids: NDArray[np.int64]) -> Array:
+        known, inverse = np.unique(ids, return_inverse=True)
+        rows = np.concatenate([self._read(name, int(row), int(row) + 1) for row in known])
+        return rows[inverse]
+
+    def _pack(self, name: str, weights: Array, feedback: Feedback | None = None) -> Packed:
+        """Quantize a tensor that is in memory; with feedback where its format has codes."""
+        plan = self._plans[name]
+        rows = np.ascontiguousarray(weights, np.float32)
+        if feedback is not None and plan.format.startswith("w"):
+            data = quantize_matrix(rows, plan.format, feedback, threads=self._threads, name=name)
+        else:
+            stored = "f16" if plan.format == "bf16" else plan.format
+            data = self._converted(name, rows, stored)
+        return Packed(plan.format, plan.shape, data, _errors(rows, data, plan))
+
+    def _converted(self, name: str, rows: Array, weight_format: str) -> NDArray[np.uint8]:
+        if self._plans[name].format == "bf16":
+            bits = rows.view(np.uint32)
+            rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+            return rounded.astype("<u2").reshape(-1).view(np.uint8)
+        data, *_ = _core.quantize_rows(rows, "f32", weight_format, self._threads, name, 0)
+        return data
+
+    def _rounded(
+        self, name: str, feedback: Feedback | None = None, factors: Array | None = None
+    ) -> Packed:
+        """Quantize embedding or head, a slab of rows after the other."""
+        plan = self._plans[name]
+        parts: list[Packed] = []
+        for begin, end in slabs(plan.rows, plan.cols):
+            weights = self._read(name, begin, end)
+            if factors is not None:
+                weights = weights * factors
+            rows = np.ascontiguousarray(weights, np.float32)
+            some = TensorPlan(name, plan.format, (end - begin, plan.cols))
+            if feedback is not None and plan.format.startswith("w"):
+                data = quantize_matrix(
+                    rows, plan.format, feedback, threads=self._threads, name=name
+                )
+            else:
+                data = self._converted(name, rows, plan.format)
+            parts.append(Packed(plan.format, some.shape, data, _errors(rows, data, some)))
+        return _joined(plan, parts)
+
+    def _advance(self, work: int) -> None:
+        self._work.done += work
+        self._tell(Step(min(self._work.done, self._work.total), self._work.total, self._at))
+
+
+@dataclass
+class _Work:
+    """What a job costs, in multiplications as our engine does them packed.
+
+    Those in full precision take about four times as long.
+    """
+
+    layer: int  # of a token in one layer
+    head: int
+    layers: int
+    gram: int  # of a token, in one layer
+    factors: int  # of one of four factors
+    tokens: int
+    gate_tokens: int
+    done: int = 0
+
+    @classmethod
+    def of(cls, source: checkpoint.Checkpoint, tokens: int, gate_tokens: int) -> _Work:
+        spec = source.spec
+        sizes = [
+            math.prod(tensor.shape)
+            for name, tensor in source.tensors.items()
+            if name.startswith("layers.0.") and len(tensor.shape) == 2
+        ]
+        ffn = spec.layers[0].ffn_size
+        inputs = (spec.hidden_size, spec.layers[0].heads * spec.head_dim, spec.hidden_size, ffn)
+        return cls(
+            layer=sum(sizes),
+            head=spec.hidden_size * spec.vocab_size,
+            layers=len(spec.layers),
+            gram=sum(size * size for size in inputs) * 2,
+            factors=sum(size**3 for size in inputs) // 3,
+            tokens=tokens,
+            gate_tokens=gate_tokens,
+        )
+
+    @property
+    def watched_layer(self) -> int:
+        return 4 * self.layer + self.gram
+
+    @property
+    def packed_layer(self) -> int:
+        return self.layer
+
+    def gated(self, first: int) -> int:
+        return 4 * (self.layer * (self.layers - first) + self.head)
+
+    def before(self, number: int) -> int:
+        """What is done when unit ``number`` begins."""
+        if not number:
+            return 0
+        layers = number * (
+            self.tokens * (self.watched_layer + self.packed_layer)
+            + self.gate_tokens * self.packed_layer
+            + 4 * self.factors
+        )
+        gates = sum(self.gated(min(first, self.layers - 1)) for first in range(number))
+        return layers + self.gate_tokens * (2 * gates + self.gated(0))
+
+    @property
+    def total(self) -> int:
+        return self.before(self.layers) + 2 * self.gate_tokens * self.gated(self.layers - 1)
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    values: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return values
+
+
+def _rows_of(packed: Packed, ids: NDArray[np.int64]) -> Hidden:
+    """Return rows of a packed matrix as numbers, float32 of shape (ids, columns)."""
+    rows, cols = packed.shape
+    out = np.empty((len(ids), cols), np.float32)
+    unit_rows = 16
+    sizes = _core.packed_size(packed.format, rows, cols)
+    for block in np.unique(ids // unit_rows):
+        begin = int(block) * unit_rows
+        end = min(begin + unit_rows, rows)
+        befores = _core.packed_size(packed.format, begin, cols) if begin else (0, 0, 0)
+        counts = _core.packed_size(packed.format, end - begin, cols)
+        pieces, at = [], 0
+        for size, before, count in zip(sizes, befores, counts, strict=True):
+            pieces.append(packed.data[at + before : at + before + count])
+            at += size
+        values = _core.dequantize_rows(np.concatenate(pieces), packed.format, end - begin, cols)
+        chosen = ids // unit_rows == block
+        out[chosen] = values[ids[chosen] - begin]
+    return out
+
+
+def _errors(rows: Array, data: NDArray[np.uint8], plan: TensorPlan) -> NDArray[np.float64]:
+    """Return the errors of each block of 16 rows, as :class:`Packed` has them."""
+    stored = _core.dequantize_rows(data, plan.format, plan.rows, plan.cols)
+    exact = rows.reshape(plan.rows, plan.cols)
+    blocks = range(0, plan.rows, 16)
+    table = np.empty((len(blocks), 3), np.float64)
+    for number, begin in enumerate(blocks):
+        block = exact[begin : begin + 16].astype(np.float64)
+        wrong = block - stored[begin : begin + 16]
+        table[number] = np.square(wrong).sum(), np.square(block).sum(), np.abs(wrong).max()
+    return table
+
+
+def _joined(plan: TensorPlan, parts: list[Packed]) -> Packed:
+    """Put slabs together: all codes, then all scales, then all zero points."""
+    arrays: list[list[NDArray[np.uint8]]] = [[], [], []]
+    for part in parts:
+        at = 0
+        for array, size in zip(
+            arrays, _core.packed_size(part.format, *part.shape), strict=True
+        ):
+            array.append(part.data[at : at + size])
+            at += size
+    data = np.concatenate([piece for array in arrays for piece in array])
+    return Packed(plan.format, plan.shape, data, np.concatenate([part.errors for part in parts]))

@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 from pocketr1 import _core, checkpoint
 from pocketr1.bundle import Part, PartError, TensorPlan
 from pocketr1.bundle.files import write_file
-from pocketr1.compress.calibration import CalibrationText, Sample, lengths_and_ids
+from pocketr1.compress.calibration import CalibrationText
+from pocketr1.compress.distance import Distance, Sequences
 from pocketr1.compress.equalize import Array, equalize_keys, equalize_layer, equalize_norm
 from pocketr1.compress.gptq import Feedback, quantize_matrix, slabs
 from pocketr1.compress.gram import Gram, GramObserver
 from pocketr1.compress.partial_model import Hidden, PartialModel, Place, checkpoint_places
-from pocketr1.compress.units import Packed, Unit, new_array
+from pocketr1.compress.units import Packed, Unit, new_array, rows_of
 
 __all__ = ["Calibrator", "Step"]
 
@@ -45,28 +46,6 @@ class Step:
     done: int
     total: int
     at: str
-
-
-@dataclass(frozen=True)
-class _Text:
-    """Sequences that run through the layers: their lengths, tokens, and which tokens count.
-
-    counted: bool (tokens,): whether what follows a token was written by the model.
-    """
-
-    lengths: list[int]
-    ids: NDArray[np.int64]
-    counted: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, samples: Iterable[Sample]) -> _Text:
-        samples = list(samples)
-        lengths, ids = lengths_and_ids(samples)
-        counted = []
-        for sample in samples:
-            places = np.arange(len(sample.ids))
-            counted.append((places >= sample.prompt - 1) & (places < len(sample.ids) - 1))
-        return cls(lengths, ids, np.concatenate(counted))
 
 
 class Calibrator:
@@ -97,8 +76,8 @@ class Calibrator:
         self._directory = directory
         self._threads = threads
         self._tell = tell
-        self._text = _Text.of(text.samples)
-        self._gate = _Text.of(text.gate)
+        self._text = Sequences.of(text.samples)
+        self._gate = Sequences.of(text.gate)
         self._original = checkpoint_places(source)
         self._layers = len(source.spec.layers)
         self._units: dict[int, Unit] = {}  # -1: embedding; behind the layers: norm and head
@@ -106,7 +85,15 @@ class Calibrator:
         self._zeros = directory / "zeros"
         self._zeros.write_bytes(bytes(4 * self._spec.hidden_size))
         self._work = _Work.of(source, len(self._text.ids), len(self._gate.ids))
-        self._at = ""
+        self._at = "reference"
+        self._distance = Distance(
+            source,
+            self._gate,
+            directory / "reference.npy",
+            self._zeros,
+            threads,
+            lambda rows: self._advance(rows * self._work.gated(0)),
+        )
 
     def part(self, name: str, part: Part) -> tuple[NDArray[np.uint8], PartError]:
         """Return bytes and error of a part; what comes before it is computed first."""
@@ -154,14 +141,14 @@ class Calibrator:
         packed = self._rounded("embed.weight")
         for which, text in (("text", self._text), ("gate", self._gate)):
             with self._new_states(which, 0, text) as states:
-                states[:] = _rows_of(packed, text.ids)
+                states[:] = rows_of(packed, text.ids)
         return Unit.write(path, {"embed.weight": packed}, {})
 
     def _states(self, which: str, layer: int) -> Path:
         return self._directory / f"{which}-{layer:04}.npy"
 
     def _new_states(
-        self, which: str, layer: int, text: _Text
+        self, which: str, layer: int, text: Sequences
     ) -> AbstractContextManager[NDArray[np.float32]]:
         shape = (len(text.ids), self._spec.hidden_size)
         return new_array(self._states(which, layer), shape, np.float32)
@@ -291,48 +278,18 @@ class Calibrator:
         if number == self._layers:
             places.update(self._unit(number - 1).places())
         places.update(unit.places())
-        model = self._model(places, range(begin, self._layers), self._gate, head=True)
-        reference = self._reference()
-        total = 0.0
-        place = 0
         states = self._read_states("gate", begin)
-        for rows, logits in model.logits(states, self._gate.lengths):
-            counted = self._gate.counted[rows]
-            one = reference[place : place + int(counted.sum())].astype(np.float32)
-            place += len(one)
-            other = _log_softmax(logits[counted])
-            total += float((np.exp(one) * (one - other)).sum(dtype=np.float64))
-            self._advance(len(logits) * self._work.gated(begin))
-        return max(total / place, 0.0) if math.isfinite(total) else math.inf
-
-    def _reference(self) -> NDArray[np.float16]:
-        """The original's log probabilities behind the counted tokens of the gate's sequences."""
-        path = self._directory / "reference.npy"
-        if not path.exists():
-            at, self._at = self._at, "reference"
-            embedded = self._read_rows("embed.weight", self._gate.ids)
-            model = self._model(self._original, range(self._layers), self._gate, head=True)
-            count = int(self._gate.counted.sum())
-            with new_array(path, (count, self._spec.vocab_size), np.float16) as out:
-                place = 0
-                for rows, logits in model.logits(embedded, self._gate.lengths):
-                    values = _log_softmax(logits[self._gate.counted[rows]])
-                    # Beyond float16 the probability is 0 in any case.
-                    out[place : place + len(values)] = np.maximum(values, np.float32(-6e4))
-                    place += len(values)
-                    self._advance(len(logits) * self._work.gated(0))
-            self._at = at
-        reference: NDArray[np.float16] = np.load(path, mmap_mode="r")
-        return reference
+        return self._distance.measure(
+            places, begin, states, lambda rows: self._advance(rows * self._work.gated(begin))
+        )
 
     def _model(
-        self, places: Mapping[str, Place], layers: range, text: _Text, head: bool = False
+        self, places: Mapping[str, Place], layers: range, text: Sequences
     ) -> PartialModel:
         return PartialModel(
             self._spec,
             places,
             layers,
-            head=head,
             zeros=self._zeros,
             threads=self._threads,
             longest=max(text.lengths),
@@ -343,11 +300,6 @@ class Calibrator:
     def _read(self, name: str, begin: int = 0, end: int | None = None) -> Array:
         rows = self._source.read_rows(name, begin, end)
         return checkpoint.as_float32(rows, self._source.tensors[name].dtype)
-
-    def _read_rows(self, name: str, ids: NDArray[np.int64]) -> Array:
-        known, inverse = np.unique(ids, return_inverse=True)
-        rows = np.concatenate([self._read(name, int(row), int(row) + 1) for row in known])
-        return rows[inverse]
 
     def _pack(self, name: str, weights: Array, feedback: Feedback | None = None) -> Packed:
         """Quantize a tensor that is in memory; with feedback where its format has codes."""
@@ -456,33 +408,6 @@ class _Work:
     @property
     def total(self) -> int:
         return self.before(self.layers) + 2 * self.gate_tokens * self.gated(self.layers - 1)
-
-
-def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    values: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return values
-
-
-def _rows_of(packed: Packed, ids: NDArray[np.int64]) -> Hidden:
-    """Return rows of a packed matrix as numbers, float32 of shape (ids, columns)."""
-    rows, cols = packed.shape
-    out = np.empty((len(ids), cols), np.float32)
-    unit_rows = 16
-    sizes = _core.packed_size(packed.format, rows, cols)
-    for block in np.unique(ids // unit_rows):
-        begin = int(block) * unit_rows
-        end = min(begin + unit_rows, rows)
-        befores = _core.packed_size(packed.format, begin, cols) if begin else (0, 0, 0)
-        counts = _core.packed_size(packed.format, end - begin, cols)
-        pieces, at = [], 0
-        for size, before, count in zip(sizes, befores, counts, strict=True):
-            pieces.append(packed.data[at + before : at + before + count])
-            at += size
-        values = _core.dequantize_rows(np.concatenate(pieces), packed.format, end - begin, cols)
-        chosen = ids // unit_rows == block
-        out[chosen] = values[ids[chosen] - begin]
-    return out
 
 
 def _errors(rows: Array, data: NDArray[np.uint8], plan: TensorPlan) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from pocketr1.bundle import Part, PartError
 from pocketr1.bundle.files import write_file
 from pocketr1.compress.partial_model import Place
 
-__all__ = ["Packed", "Unit", "new_array"]
+__all__ = ["Packed", "Unit", "new_array", "rows_of"]
 
 _ALIGNMENT = 64
 _BLOCK_ROWS = 16
@@ -129,3 +129,23 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> Iterator[
     yield array
     array.flush()
     fresh.replace(path)
+
+
+def rows_of(packed: Packed, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return rows of a packed matrix as numbers, float32 of shape (ids, columns)."""
+    rows, cols = packed.shape
+    out = np.empty((len(ids), cols), np.float32)
+    sizes = _core.packed_size(packed.format, rows, cols)
+    for block in np.unique(ids // _BLOCK_ROWS):
+        begin = int(block) * _BLOCK_ROWS
+        end = min(begin + _BLOCK_ROWS, rows)
+        befores = _core.packed_size(packed.format, begin, cols) if begin else (0, 0, 0)
+        counts = _core.packed_size(packed.format, end - begin, cols)
+        pieces, at = [], 0
+        for size, before, count in zip(sizes, befores, counts, strict=True):
+            pieces.append(packed.data[at + before : at + before + count])
+            at += size
+        values = _core.dequantize_rows(np.concatenate(pieces), packed.format, end - begin, cols)
+        chosen = ids // _BLOCK_ROWS == block
+        out[chosen] = values[ids[chosen] - begin]
+    return out

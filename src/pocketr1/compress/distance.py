@@ -1,0 +1,137 @@
+"""How far a model that is partly quantized is from the original, measured on few tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketr1 import checkpoint
+from pocketr1.compress.calibration import Sample, lengths_and_ids
+from pocketr1.compress.partial_model import Hidden, PartialModel, Place, checkpoint_places
+from pocketr1.compress.units import new_array
+
+__all__ = ["Distance", "Sequences", "embedded"]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences that run through the layers: their lengths, tokens, and which tokens count.
+
+    counted: bool (tokens,): whether what follows a token was written by the model.
+    """
+
+    lengths: list[int]
+    ids: NDArray[np.int64]
+    counted: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> Sequences:
+        samples = list(samples)
+        lengths, ids = lengths_and_ids(samples)
+        counted = []
+        for sample in samples:
+            places = np.arange(len(sample.ids))
+            counted.append((places >= sample.prompt - 1) & (places < len(sample.ids) - 1))
+        return cls(lengths, ids, np.concatenate(counted))
+
+
+class Distance:
+    """Mean KL divergence from the original behind the counted tokens of some sequences."""
+
+    def __init__(
+        self,
+        source: checkpoint.Checkpoint,
+        text: Sequences,
+        reference: Path,
+        zeros: Path,
+        threads: int,
+        advance: Callable[[int], None],
+    ) -> None:
+        """Prepare; nothing is computed yet.
+
+        Args:
+            source: the original.
+            text: what is measured on.
+            reference: a file for the original's log probabilities, float16; made where it is not
+                there, while ``advance`` is told the tokens done.
+            zeros: see :class:`PartialModel`.
+            threads: of the engine.
+            advance: see ``reference``.
+        """
+        self._source = source
+        self._text = text
+        self._path = reference
+        self._zeros = zeros
+        self._threads = threads
+        self._advance = advance
+
+    def measure(
+        self,
+        places: Mapping[str, Place],
+        begin: int,
+        states: Hidden,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> float:
+        """Return the divergence in nats, where the tensors of a model lie at ``places``.
+
+        states: what layer ``begin`` reads, of all tokens; layers before it are not run.
+        """
+        reference = self._reference()
+        total = 0.0
+        place = 0
+        for rows, logits in self._model(places, begin).logits(states, self._text.lengths):
+            counted = self._text.counted[rows]
+            one = reference[place : place + int(counted.sum())].astype(np.float32)
+            place += len(one)
+            other = _log_softmax(logits[counted])
+            total += float((np.exp(one) * (one - other)).sum(dtype=np.float64))
+            advance(len(logits))
+        return max(total / place, 0.0) if math.isfinite(total) else math.inf
+
+    def _reference(self) -> NDArray[np.float16]:
+        if not self._path.exists():
+            model = self._model(checkpoint_places(self._source), 0)
+            shape = (int(self._text.counted.sum()), self._source.spec.vocab_size)
+            with new_array(self._path, shape, np.float16) as out:
+                place = 0
+                states = embedded(self._source, self._text.ids)
+                for rows, logits in model.logits(states, self._text.lengths):
+                    values = _log_softmax(logits[self._text.counted[rows]])
+                    # Beyond float16 the probability is 0 in any case.
+                    out[place : place + len(values)] = np.maximum(values, np.float32(-6e4))
+                    place += len(values)
+                    self._advance(len(logits))
+        reference: NDArray[np.float16] = np.load(self._path, mmap_mode="r")
+        return reference
+
+    def _model(self, places: Mapping[str, Place], begin: int) -> PartialModel:
+        spec = self._source.spec
+        return PartialModel(
+            spec,
+            places,
+            range(begin, len(spec.layers)),
+            head=True,
+            zeros=self._zeros,
+            threads=self._threads,
+            longest=max(self._text.lengths),
+        )
+
+
+def embedded(source: checkpoint.Checkpoint, ids: NDArray[np.int64]) -> Hidden:
+    """Return the original's embedding of tokens."""
+    known, inverse = np.unique(ids, return_inverse=True)
+    name = "embed.weight"
+    rows = [source.read_rows(name, int(row), int(row) + 1) for row in known]
+    dtype = source.tensors[name].dtype
+    return checkpoint.as_float32(np.concatenate(rows), dtype)[inverse]
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    values: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return values

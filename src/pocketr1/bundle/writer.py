@@ -309,7 +309,9 @@ class BundleWriter:
         sync_directory(self.partial)
         (self.partial / "journal").unlink(missing_ok=True)
         (self.partial / "failed.json").unlink(missing_ok=True)
-        for directory in (self._bundle, self.rests, self.work, self.partial / "replaced"):
+        # What is in `work` beside the units does not depend on the bundle's formats.
+        units = self.work / "units"
+        for directory in (self._bundle, self.rests, units, self.partial / "replaced"):
             if directory.exists():
                 shutil.rmtree(directory)
 

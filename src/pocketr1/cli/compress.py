@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketr1.cli.evaluate import MaxDrop, MaxKld, write_page
-from pocketr1.cli.numbers import whole
+from pocketr1.cli.numbers import decimal, size, whole
 from pocketr1.cli.options import Json, Threads
 from pocketr1.cli.output import print_json, show, show_table
 from pocketr1.cli.progress import progress_bar
@@ -54,6 +54,18 @@ def compress(
             metavar="{16,8,4,3,2}", parser=whole("--head-bits"), help="cli-option-head-bits"
         ),
     ] = None,
+    target_size: Annotated[
+        int | None,
+        typer.Option(metavar="SIZE", parser=size("--target-size"), help="cli-option-target-size"),
+    ] = None,
+    target_bpw: Annotated[
+        float | None,
+        typer.Option(metavar="BITS", parser=decimal("--target-bpw"), help="cli-option-target-bpw"),
+    ] = None,
+    target_kld: Annotated[
+        float | None,
+        typer.Option(metavar="NATS", parser=decimal("--target-kld"), help="cli-option-target-kld"),
+    ] = None,
     threads: Threads = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="cli-option-dry-run")] = False,
     discard_source: Annotated[
@@ -98,7 +110,7 @@ def compress(
 ) -> None:
     """Compress and judge, or estimate, then print a table or the report."""
     from pocketr1.bundle import partial_path
-    from pocketr1.compress import DEFAULTS, Quantizer
+    from pocketr1.compress import DEFAULTS, Quantizer, Target
 
     gated = bool(gate_task) or gate_text is not None
     for option, value in (
@@ -111,6 +123,9 @@ def compress(
         if value is not None and not gated:
             raise UsageError("compress-gate-option", option=option)
     source = _shipped(source, discard_source)
+    target = None
+    if (target_size, target_bpw, target_kld) != (None, None, None):
+        target = Target(target_size, target_bpw, target_kld)
     if calibrate and calibration_samples is None:
         calibration_samples = DEFAULTS.calibration_samples
     with progress_bar() as bar:
@@ -135,6 +150,7 @@ def compress(
             calibration_data=calibration_data,
             calibration_samples=calibration_samples,
             calibration_text=calibration_text,
+            target=target,
             discard_source=discard_source,
             overwrite=overwrite,
             progress=advance,

@@ -7,6 +7,7 @@ from pocketr1.compress.estimate import Estimate
 from pocketr1.compress.gate import Gate, Judgement
 from pocketr1.compress.quantizer import CompressionReport, Progress, Quantizer
 from pocketr1.compress.recipe import Recipe
+from pocketr1.compress.target import Target
 
 __all__ = [
     "BITS",
@@ -20,4 +21,5 @@ __all__ = [
     "Progress",
     "Quantizer",
     "Recipe",
+    "Target",
 ]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +16,7 @@ from pocketr1 import arch, checkpoint
 from pocketr1.bundle import BundleLayout, BundleWriter, PartError, Segment
 from pocketr1.bundle.files import explain_write_errors, write_file
 from pocketr1.chat import ChatTemplate, load_tokenizer
-from pocketr1.compress.calibrate import Calibrator, Step
+from pocketr1.compress.calibrate import Calibrator
 from pocketr1.compress.calibration import (
     CALIBRATION_TOKENS,
     GATE_TOKENS,
@@ -20,63 +24,35 @@ from pocketr1.compress.calibration import (
     Prompts,
     gather,
 )
-from pocketr1.engine import Engine, ModelSource, load
+from pocketr1.engine import Engine
 
-__all__ = ["CalibratedWork", "scratch_bytes"]
-
-_CONTEXT = 4096  # of the model while it makes its own text
+__all__ = ["CalibratedWork", "calibration_text", "scratch_bytes"]
 
 #: Stage, done, total, what is at work.
 Tell = Callable[[str, int, int, str], None]
 
 
 class CalibratedWork:
-    """Makes the calibration text, or takes up an earlier run's, and then the parts."""
+    """Makes the parts of a bundle, in order."""
 
     def __init__(
         self,
         source: checkpoint.Checkpoint,
         writer: BundleWriter,
-        prompts: Prompts,
-        samples: int,
+        text: CalibrationText,
         threads: int,
         tell: Tell,
     ) -> None:
-        """Make the text; see :func:`pocketr1.compress.calibration.gather`.
-
-        Raises ChatError where the model has no usable tokenizer or template, EngineError where the
-        checkpoint cannot be run as it lies, UsageError ``calibration-short``.
-        """
+        """Prepare, or take up an earlier run's work."""
         self._writer = writer
-        directory = writer.work
-        directory.mkdir(parents=True, exist_ok=True)
-        kept = directory / "text.json"
-        if kept.exists():
-            self.text = CalibrationText.from_json(kept.read_text("utf-8"))
-        else:
-            tokenizer = load_tokenizer(source.path)
-
-            def engine() -> Engine:
-                context = min(_CONTEXT, source.spec.max_positions)
-                found = ModelSource("checkpoint", source.path)
-                return load(found, threads=threads, max_context=context)
-
-            self.text = gather(
-                prompts,
-                samples,
-                engine,
-                tokenizer,
-                ChatTemplate.load(source.path, tokenizer),
-                lambda done, total: tell("reason", done, total, ""),
-            )
-            with explain_write_errors(kept):
-                write_file(kept, self.text.to_json().encode("utf-8", "surrogatepass"))
-
-        def step(step: Step) -> None:
-            tell("calibrate", step.done, step.total, step.at)
-
+        self._text = text
         self._calibrator = Calibrator(
-            source, writer.layout.tensors, self.text, directory, threads, step
+            source,
+            writer.layout.tensors,
+            text,
+            writer.work / "units",
+            threads,
+            lambda step: tell("calibrate", step.done, step.total, step.at),
         )
 
     def parts(self, segment: Segment) -> Iterator[tuple[NDArray[np.uint8], PartError]]:
@@ -89,15 +65,58 @@ class CalibratedWork:
 
     def record(self) -> dict[str, Any]:
         """The ``calibration`` of bundle.json."""
-        return {**self.text.record(), "steps": self._calibrator.notes()}
+        return {**self._text.record(), "steps": self._calibrator.notes()}
+
+
+def calibration_text(
+    source: checkpoint.Checkpoint,
+    directory: Path,
+    prompts: Prompts,
+    samples: int,
+    model: Callable[[], AbstractContextManager[Engine]],
+    tell: Tell,
+) -> CalibrationText:
+    """Make the text a model is calibrated with, or take the one that an earlier run made of these.
+
+    directory: of the job; the text is kept there. For the rest see
+    :func:`pocketr1.compress.calibration.gather`.
+
+    Raises ChatError where the model has no usable tokenizer or template, UsageError
+    ``calibration-short``.
+    """
+    kept = directory / "text.json"
+    key = {
+        "prompts": prompts.sha256,
+        "samples": samples,
+        "source": [[path.name, path.stat().st_size] for path in source.files],
+    }
+    if kept.exists():
+        document = json.loads(kept.read_text("utf-8"))
+        if document["key"] == key:
+            return CalibrationText.from_dict(document["text"])
+    tokenizer = load_tokenizer(source.path)
+    text = gather(
+        prompts,
+        samples,
+        model,
+        tokenizer,
+        ChatTemplate.load(source.path, tokenizer),
+        lambda done, total: tell("reason", done, total, ""),
+    )
+    with explain_write_errors(kept):
+        directory.mkdir(parents=True, exist_ok=True)
+        write_file(kept, json.dumps({"key": key, "text": text.to_dict()}).encode())
+    return text
 
 
 def scratch_bytes(spec: arch.ModelSpec, layout: BundleLayout) -> int:
     """Return what a calibrated job needs on the disk beside the bundle, at most."""
+    parameters = sum(math.prod(shape) for shape in arch.expected_tensors(spec).values())
+    reasoning = parameters + parameters // 50  # in 8 bits, while it makes its own text
     states = 2 * 4 * spec.hidden_size * (CALIBRATION_TOKENS + GATE_TOKENS)
     probabilities = 2 * spec.vocab_size * GATE_TOKENS
     sizes: dict[str, int] = {}
     for tensor, size in zip(layout.tensors, layout.tensor_bytes(), strict=True):
         unit = ".".join(tensor.name.split(".")[:2])
         sizes[unit] = sizes.get(unit, 0) + size
-    return states + probabilities + 4 * max(sizes.values())
+    return max(reasoning, states + probabilities + 4 * max(sizes.values()))

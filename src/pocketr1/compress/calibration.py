@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import resources
 from itertools import cycle, islice
@@ -45,6 +46,7 @@ _LONGEST = 1_024  # tokens of a sample
 _SHORTEST = 48
 _LARGEST_FILE = 64 << 20  # bytes
 _SEED = 1
+_BATCH = 32  # answers at a time
 _PROMPT_KEYS = ("question", "problem", "input", "prompt")
 
 
@@ -88,21 +90,18 @@ class CalibrationText:
             "tokens": self.tokens,
         }
 
-    def to_json(self) -> str:
-        """Return it as a document."""
-        return json.dumps(
-            {
-                "samples": [[list(sample.ids), sample.prompt] for sample in self.samples],
-                "gate": [[list(sample.ids), sample.prompt] for sample in self.gate],
-                "text": self.text,
-                "file": self.file,
-            }
-        )
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        return {
+            "samples": [[list(sample.ids), sample.prompt] for sample in self.samples],
+            "gate": [[list(sample.ids), sample.prompt] for sample in self.gate],
+            "text": self.text,
+            "file": self.file,
+        }
 
     @classmethod
-    def from_json(cls, document: str) -> CalibrationText:
-        """Read what ``to_json`` wrote."""
-        read = json.loads(document)
+    def from_dict(cls, read: Mapping[str, Any]) -> CalibrationText:
+        """Take what ``to_dict`` gave."""
         samples, gate = (
             tuple(Sample(tuple(ids), prompt) for ids, prompt in read[key])
             for key in ("samples", "gate")
@@ -161,7 +160,7 @@ def read_prompts(path: str | Path | None) -> Prompts:
 def gather(
     prompts: Prompts,
     samples: int,
-    engine: Callable[[], Engine],
+    model: Callable[[], AbstractContextManager[Engine]],
     tokenizer: Tokenizer,
     template: ChatTemplate,
     advance: Callable[[int, int], None],
@@ -173,7 +172,7 @@ def gather(
             and continued otherwise.
         samples: sequences to make. Each may have its share of CALIBRATION_TOKENS; it ends when
             there are enough tokens.
-        engine: opens the model itself, uncompressed; called where there are questions.
+        model: opens the model itself, as it was or in 8 bits; called where there are questions.
         tokenizer, template: the model's.
         advance: is told the tokens made, and about how many there will be.
 
@@ -189,12 +188,13 @@ def gather(
     left = samples - len(found)
     if prompts.questions and left > 0:
         total = min(left * longest, CALIBRATION_TOKENS + GATE_TOKENS)
-        with engine() as model:
+        advance(0, total)
+        with model() as engine:
             found += _continued(
                 prompts.questions,
                 left,
                 longest,
-                model,
+                engine,
                 template,
                 lambda done: advance(min(done, total), total),
             )
@@ -222,7 +222,8 @@ def _continued(
     done = 0
     made: dict[int, Sample] = {}
     sampling = Sampling(seed=_SEED)
-    for completion in model.generate_many(prompts, sampling, max_tokens=longest):
+    answers = model.generate_many(prompts, sampling, max_tokens=longest, batch=_BATCH)
+    for completion in answers:
         prompt = prompts[completion.index]
         made[completion.index] = Sample((*prompt, *completion.token_ids), len(prompt))
         done += len(prompt) + len(completion.token_ids)

@@ -22,7 +22,7 @@ __all__ = ["Distance", "Sequences", "embedded"]
 class Sequences:
     """Sequences that run through the layers: their lengths, tokens, and which tokens count.
 
-    counted: bool (tokens,): whether what follows a token was written by the model.
+    counted: bool (tokens,): whether what follows a token is measured.
     """
 
     lengths: list[int]
@@ -30,13 +30,15 @@ class Sequences:
     counted: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, samples: Iterable[Sample]) -> Sequences:
+    def of(cls, samples: Iterable[Sample], *, prompts: bool = False) -> Sequences:
+        """Put samples one behind the other; ``prompts``: their tokens count too."""
         samples = list(samples)
         lengths, ids = lengths_and_ids(samples)
         counted = []
         for sample in samples:
             places = np.arange(len(sample.ids))
-            counted.append((places >= sample.prompt - 1) & (places < len(sample.ids) - 1))
+            begin = 0 if prompts else sample.prompt - 1
+            counted.append((places >= begin) & (places < len(sample.ids) - 1))
         return cls(lengths, ids, np.concatenate(counted))
 
 

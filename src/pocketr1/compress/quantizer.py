@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,12 @@ from pocketr1.bundle import (
     plan_layout,
 )
 from pocketr1.bundle.files import existing_parent, explain_write_errors, write_file
-from pocketr1.compress.calibrated_work import CalibratedWork, scratch_bytes
-from pocketr1.compress.calibration import read_prompts
+from pocketr1.compress.calibrated_work import (
+    CalibratedWork,
+    calibration_text,
+    scratch_bytes,
+)
+from pocketr1.compress.calibration import CalibrationText, read_prompts
 from pocketr1.compress.defaults import DEFAULTS
 from pocketr1.compress.discard import Discarder, clear_leftovers, rests_of
 from pocketr1.compress.disk import peak_disk_bytes
@@ -41,8 +46,9 @@ from pocketr1.compress.source import (
     rows_per_slab,
     source_files,
 )
+from pocketr1.compress.target import Target, allocate
 from pocketr1.compress.tokenizer import tokenizer_record
-from pocketr1.engine import ModelSource
+from pocketr1.engine import Engine, ModelSource, load
 from pocketr1.errors import CompressionError, UsageError
 from pocketr1.machine import default_threads, peak_rss_bytes
 
@@ -50,6 +56,7 @@ __all__ = ["CompressionReport", "Progress", "Quantizer"]
 
 _MAX_THREADS = 256
 _MAX_SAMPLES = 4096
+_REASONING_CONTEXT = 4096
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Progress:
     """How far a job is. ``done`` and ``total`` are bytes of the source, but where said."""
 
     #: "hash" (reading the source for its SHA-256), "reason" (making the calibration text; tokens),
-    #: "calibrate" (multiplications) or "compress".
+    #: "allocate" and "calibrate" (multiplications) or "compress".
     stage: str
     done: int
     total: int
@@ -107,6 +114,7 @@ class Quantizer:
         calibration_data: str | Path | None = None,
         calibration_samples: int | None = None,
         calibration_text: str | Path | None = None,
+        target: Target | None = None,
         discard_source: bool = DEFAULTS.discard_source,
         overwrite: bool = DEFAULTS.overwrite,
         progress: Callable[[Progress], None] | None = None,
@@ -137,6 +145,8 @@ class Quantizer:
             calibration_text: a file that gets the text the model was calibrated with, whose hash
                 bundle.json keeps: with it, ``pocketr1 evaluate --calibration`` proves that what
                 measures the model is not in it.
+            target: what the bundle is to come to; each matrix then gets the format that serves the
+                whole best, ``bits`` and ``group_size`` do not count, and it is calibrated.
             discard_source: delete each weight file once all that is made of it is on disk.
             overwrite: replace a bundle at ``output_path``, once the new one is whole.
             progress: called often with how far the job is; what it raises stops the job.
@@ -150,11 +160,14 @@ class Quantizer:
         Raises:
             UsageError: ``compress-option``, ``compress-asymmetric``, ``compress-output-missing``,
                 ``compress-gate-source``, ``compress-calibration-source``,
-                ``compress-calibration-text``, ``threads-value``, and as :func:`read_prompts`.
+                ``compress-calibration-text``, ``compress-target-bits``, ``threads-value``, and as
+                :func:`read_prompts`.
         """
         if gate is not None and (discard_source or arrivals is not None):
             raise UsageError("compress-gate-source")
-        calibrated = calibration_data is not None or calibration_samples is not None
+        if target is not None and (embedding_bits is not None or head_bits is not None):
+            raise UsageError("compress-target-bits")
+        calibrated = (calibration_data, calibration_samples, target) != (None, None, None)
         if calibrated and (discard_source or arrivals is not None):
             raise UsageError("compress-calibration-source")
         if calibration_text is not None and not calibrated:
@@ -184,6 +197,7 @@ class Quantizer:
         self.config_path = None if config_path is None else Path(config_path)
         self.output_path = Path(output_path)
         self.recipe = Recipe(bits, group_size, symmetric, embedding_bits, head_bits)
+        self.target = target
         self.prompts = read_prompts(calibration_data) if calibrated else None
         self.calibration_samples = calibration_samples
         self._calibration_text = None if calibration_text is None else Path(calibration_text)
@@ -241,6 +255,8 @@ class Quantizer:
             CheckpointError: the source cannot be read.
             UsageError: ``compress-tied-head``.
         """
+        if self.target is not None:
+            raise UsageError("compress-target-estimate")
         source = checkpoint.open(self.model_path, self.config_path)
         return estimate(
             source, self.plan(source), self.output_path, self.threads, self.discard_source
@@ -272,6 +288,8 @@ class Quantizer:
     def _plan(self, tied_embeddings: bool) -> dict[str, Any]:
         """The ``plan`` of bundle.json: all that decides what becomes of the weights."""
         plan = self.recipe.plan(tied_embeddings)
+        if self.target is not None:
+            plan = {"method": "gptq", "target": self.target.to_dict()}
         if self.prompts is not None and plan["method"] != "none":
             plan["method"] = "gptq"
             plan["calibration"] = {
@@ -300,7 +318,7 @@ class Quantizer:
             created_by=f"pocketr1 {__version__}",
             model=source.spec.to_dict(),
             plan=self._plan(source.spec.tied_embeddings),
-            tensors=self.plan(source),
+            tensors=self._allocated(writer, source) or self.plan(source),
             sources=source_files(all_files(source), headers),
             tokenizer=tokenizer_record(source.tokenizer_files),
         )
@@ -412,20 +430,57 @@ class Quantizer:
         if isinstance(work, CalibratedWork):
             writer.calibration = work.record()
 
+    def _allocated(
+        self, writer: BundleWriter, source: checkpoint.Checkpoint
+    ) -> tuple[TensorPlan, ...] | None:
+        """The tensors that suit the target, where there is one."""
+        if self.target is None:
+            return None
+        text = self._text(writer, source)
+        with explain_write_errors(writer.work):
+            return allocate(
+                source,
+                self.target,
+                text,
+                writer.work,
+                self.threads,
+                lambda done, total, at: self._tell(Progress("allocate", done, total, at)),
+            )
+
     def _calibrated(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> CalibratedWork:
-        assert self.prompts is not None
-        work = CalibratedWork(
-            source,
-            writer,
-            self.prompts,
-            self.calibration_samples,
-            self.threads,
-            lambda stage, done, total, at: self._tell(Progress(stage, done, total, at)),
-        )
+        text = self._text(writer, source)
         if self._calibration_text is not None:
             with explain_write_errors(self._calibration_text):
-                write_file(self._calibration_text, work.text.text.encode())
-        return work
+                write_file(self._calibration_text, text.text.encode("utf-8", "surrogatepass"))
+        return CalibratedWork(source, writer, text, self.threads, self._tell_stage)
+
+    def _text(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> CalibrationText:
+        assert self.prompts is not None
+        return calibration_text(
+            source,
+            writer.work,
+            self.prompts,
+            self.calibration_samples,
+            lambda: self._reasoner(writer.work / "own-int8"),
+            self._tell_stage,
+        )
+
+    @contextmanager
+    def _reasoner(self, path: Path) -> Iterator[Engine]:
+        """The model in 8 bits, which reads half as much a token and says much the same."""
+        Quantizer(
+            self.model_path, self.config_path, path, threads=self.threads, overwrite=True
+        ).run()
+        try:
+            limit = checkpoint.open(self.model_path, self.config_path).spec.max_positions
+            context = min(_REASONING_CONTEXT, limit)
+            with load(path, threads=self.threads, max_context=context) as engine:
+                yield engine
+        finally:
+            shutil.rmtree(path)
+
+    def _tell_stage(self, stage: str, done: int, total: int, at: str) -> None:
+        self._tell(Progress(stage, done, total, at))
 
     def _judge(self, writer: BundleWriter) -> Judgement | None:
         if self._gate is None:

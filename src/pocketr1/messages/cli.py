@@ -19,6 +19,12 @@ TEXTS: dict[str, Text] = {
         "Write it in digits with a point, for example {option} 0.6.",
         "请用带小数点的数字书写，例如 {option} 0.6。",
     ),
+    "cli-not-size": Text(
+        "{option} takes a size, not {value!r}.",
+        "{option} 需要一个大小，而不是 {value!r}。",
+        "Write a number with MB or GB, for example {option} 0.95GB.",
+        "请写成带 MB 或 GB 的数字，例如 {option} 0.95GB。",
+    ),
     "cli-extra-argument": Text(
         "{command} does not know what to do with {value!r}.",
         "{command} 不知道如何处理 {value!r}。",
@@ -184,6 +190,7 @@ TEXTS: dict[str, Text] = {
     "cli-pull-next-chat": Text("Next: pocketr1 chat {path}", "下一步：pocketr1 chat {path}"),
     "cli-progress-hash": Text("Reading the source", "读取源文件"),
     "cli-progress-reason": Text("Reasoning", "推理（校准文本）"),
+    "cli-progress-allocate": Text("Measuring each matrix", "逐个测量矩阵"),
     "cli-progress-calibrate": Text("Calibrating", "校准"),
     "cli-progress-compress": Text("Compressing", "压缩"),
     "cli-progress-measure": Text("Measuring", "测量"),

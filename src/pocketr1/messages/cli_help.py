@@ -148,6 +148,19 @@ TEXTS: dict[str, Text] = {
         "what measures the model is not in it.",
         "将校准所用的文本写到此处；之后可用 `evaluate --calibration-text` 证明评测内容不在其中。",
     ),
+    "cli-option-target-size": Text(
+        "Make it fit: the bits of every matrix are chosen so that the bundle has this size (0.95GB, "
+        "700MB) and loses least. Calibrates.",
+        "按大小压缩：自动选择每个矩阵的位数，使模型包为指定大小（如 0.95GB、700MB）且损失最小。会进行校准。",
+    ),
+    "cli-option-target-bpw": Text(
+        "The same, for bits per weight of the whole model (3.3).",
+        "同上，按整个模型的每权重位数（如 3.3）。",
+    ),
+    "cli-option-target-kld": Text(
+        "The same, the smallest whose KL divergence is foretold to be at most this (0.05).",
+        "同上，选取预计 KL 散度不超过该值（如 0.05）的最小方案。",
+    ),
     # inspect
     "cli-inspect": Text(
         "Show what a model is made of.",

@@ -62,6 +62,36 @@ TEXTS: dict[str, Text] = {
         "Calibrate with --calibrate or --calibration-data FILE, or leave --save-calibration out.",
         "请使用 --calibrate 或 --calibration-data 文件 进行校准，或去掉 --save-calibration。",
     ),
+    "compress-target-one": Text(
+        "A target is one of size, bits per weight and divergence.",
+        "目标只能是大小、每权重位数、散度三者之一。",
+        "Give one of --target-size, --target-bpw and --target-kld.",
+        "请只指定 --target-size、--target-bpw、--target-kld 中的一个。",
+    ),
+    "compress-target-value": Text(
+        "A target of {value} cannot be met.",
+        "目标 {value} 无法达到。",
+        "Give a number above zero.",
+        "请给出大于零的数。",
+    ),
+    "compress-target-bits": Text(
+        "With a target the bits of each matrix are chosen, those of embedding and head too.",
+        "指定目标后，每个矩阵的位数都会自动选择，嵌入层和输出头也不例外。",
+        "Leave out embedding_bits and head_bits (--embedding-bits, --head-bits), or the target.",
+        "请去掉 embedding_bits 和 head_bits（--embedding-bits、--head-bits），或去掉目标。",
+    ),
+    "compress-target-estimate": Text(
+        "What a target comes to is known only when every matrix has been measured.",
+        "只有测量完每个矩阵之后，才知道目标对应的方案。",
+        "Leave --dry-run out. The bundle will be as large as the target says.",
+        "请去掉 --dry-run。模型包的大小即为目标所定。",
+    ),
+    "compress-target-impossible": Text(
+        "The target of {target} cannot be met: the least possible is {least}.",
+        "目标 {target} 无法达到：最低可达 {least}。",
+        "Ask for at least that, or take a smaller model.",
+        "请提高目标，或选用更小的模型。",
+    ),
     "calibration-file": Text(
         "The calibration file {path} cannot be read: {reason}.",
         "无法读取校准文件 {path}：{reason}。",

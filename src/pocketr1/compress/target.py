@@ -1,0 +1,131 @@
+"""A model of a given size, or of a given nearness to the original: bits shared out by worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pocketr1 import arch, checkpoint
+from pocketr1.bundle import TensorPlan, plan_layout
+from pocketr1.compress.allocate import Choice, Sensitivity, choose, measure_sensitivities
+from pocketr1.compress.calibration import CalibrationText
+from pocketr1.errors import CompressionError, UsageError
+
+__all__ = ["Target", "allocate"]
+
+#: What a matrix may become, and by which format's divergence each is judged. Those that are worth
+#: their bytes at some size are on the matrix's convex hull.
+_FORMATS = {
+    "w2g64": ("w2g128", "w2g64", "w2g32", "w2g64z"),
+    "w3g64": (
+        *("w3g128", "w3g64", "w3g32", "w3g64z"),
+        *("w4g128", "w4g64", "w4g32", "w4g64z"),
+        *("w8g128", "w8g64"),
+    ),
+}
+_METADATA = 2_000  # bytes of bundle.json for each tensor and layer, at most
+_TRIES = 40
+
+
+@dataclass(frozen=True)
+class Target:
+    """One of three: bytes of the whole bundle, bits per weight, or KL divergence in nats."""
+
+    size: int | None = None
+    bits_per_weight: float | None = None
+    divergence: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError: ``compress-target-one``, ``compress-target-value``."""
+        given = [value for value in (self.size, self.bits_per_weight, self.divergence) if value]
+        values = (self.size, self.bits_per_weight, self.divergence)
+        if sum(value is not None for value in values) != 1:
+            raise UsageError("compress-target-one")
+        if not given or given[0] <= 0:
+            raise UsageError("compress-target-value", value=next(v for v in values if v is not None))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the ``plan`` of bundle.json says of it."""
+        named = {
+            "size": self.size,
+            "bits_per_weight": self.bits_per_weight,
+            "divergence": self.divergence,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def allocate(
+    source: checkpoint.Checkpoint,
+    target: Target,
+    text: CalibrationText,
+    directory: Path,
+    threads: int,
+    tell: Callable[[int, int, str], None],
+) -> tuple[TensorPlan, ...]:
+    """Return the bundle's tensors with the formats that suit a target best, in decode order.
+
+    Args: as for :func:`measure_sensitivities`.
+
+    Raises CompressionError (``compress-target-impossible``) naming the least that is possible.
+    """
+    found = measure_sensitivities(source, _FORMATS, text, directory, threads, tell)
+    if target.divergence is not None:
+        choice = choose(found, limit_divergence=target.divergence)
+        if choice is None:
+            least = sum(min(each.divergence.values()) for each in found)
+            raise _impossible(f"{target.divergence:g} nats", f"{least:.2g} nats")
+        return _plans(source, choice)
+    if target.bits_per_weight is not None:
+        return _within_bits(source, found, target.bits_per_weight)
+    assert target.size is not None
+    return _within_size(source, found, target.size)
+
+
+def _within_bits(
+    source: checkpoint.Checkpoint, found: Sequence[Sensitivity], bits: float
+) -> tuple[TensorPlan, ...]:
+    shapes = arch.expected_tensors(source.spec)
+    vectors = sum(4 * shape[0] for shape in shapes.values() if len(shape) == 1)
+    limit = int(bits * source.parameters / 8) - vectors
+    choice = choose(found, limit_bytes=limit)
+    if choice is None:
+        least = 8 * (_smallest(found) + vectors) / source.parameters
+        raise _impossible(f"{bits:g} bpw", f"{least:.3f} bpw")
+    return _plans(source, choice)
+
+
+def _within_size(
+    source: checkpoint.Checkpoint, found: Sequence[Sensitivity], size: int
+) -> tuple[TensorPlan, ...]:
+    aside = sum(path.stat().st_size for path in source.tokenizer_files)
+    aside += _METADATA * (len(source.tensors) + len(source.spec.layers))
+    limit = size - aside
+    for _ in range(_TRIES):
+        choice = choose(found, limit_bytes=limit)
+        if choice is None:
+            break
+        plans = _plans(source, choice)
+        over = plan_layout(plans).file_bytes + aside - size
+        if over <= 0:
+            return plans
+        limit -= over  # alignment of segments, headers, vectors
+    smallest = Choice({each.name: min(each.bytes, key=each.bytes.__getitem__) for each in found}, 0, 0)
+    least = plan_layout(_plans(source, smallest)).file_bytes + aside
+    raise _impossible(f"{size / 1e6:.1f} MB", f"{least / 1e6:.1f} MB")
+
+
+def _smallest(found: Sequence[Sensitivity]) -> int:
+    return sum(min(each.bytes.values()) for each in found)
+
+
+def _plans(source: checkpoint.Checkpoint, choice: Choice) -> tuple[TensorPlan, ...]:
+    return tuple(
+        TensorPlan(name, choice.formats.get(name, "f32"), shape)
+        for name, shape in arch.expected_tensors(source.spec).items()
+    )
+
+
+def _impossible(wanted: str, least: str) -> CompressionError:
+    return CompressionError("compress-target-impossible", target=wanted, least=least)

@@ -112,8 +112,8 @@ def loops(build: Path) -> Iterator[Loop]:
             )
             rows = numbers[-1] * (2 if isa == "neon_i8mm" else 1)
             kernel = "gemv" if kind == "quarter_outputs" else "gemm"
-            if kind == "add_panel" and bits == "8":
-                continue  # the same loop as for 4 bits
+            if kind == "add_panel" and bits != "4":
+                continue  # the same loop whatever the bits
             yield Loop(f"{kernel}_{weights}_a8_{isa}", rows, innermost(code))
 
 

@@ -22,6 +22,8 @@ struct W3 {
                                                              __m256i (&sum)[rows]) {
     const __m256i three = _mm256_set1_epi8(7);
     __m256i pairs[rows];
+    // Activations are loaded again for the other half of a block: they would fill the registers.
+    asm volatile("" : : : "memory");
 #pragma GCC unroll 3
     for (std::size_t tile = 0; tile < 3; ++tile) {
       const __m256i both = load_half(codes + tile * kTileBytes);

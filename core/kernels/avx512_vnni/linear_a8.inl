@@ -42,22 +42,30 @@ template <std::size_t blocks, std::size_t rows>
 constexpr bool kTwoChains = blocks * rows < 8;
 
 // A unit of `blocks` blocks, from its step `step` on, for `rows` rows of activations.
-template <typename W, std::size_t step, std::size_t blocks, std::size_t rows>
-inline __attribute__((always_inline)) void add_steps(const std::uint8_t* unit,
-                                                     std::size_t block_bytes,
-                                                     const std::int8_t* inputs, std::size_t stride,
-                                                     __m512i (&sum)[blocks][rows],
-                                                     __m512i (&other)[blocks][rows]) {
+template <typename W, bool prefetch, std::size_t step, std::size_t blocks, std::size_t rows>
+inline __attribute__((always_inline)) void add_unit(const std::uint8_t* codes,
+                                                    std::size_t block_bytes, std::size_t unit,
+                                                    const std::int8_t* inputs, std::size_t stride,
+                                                    __m512i (&sum)[blocks][rows],
+                                                    __m512i (&other)[blocks][rows]) {
   constexpr bool two = kTwoChains<blocks, rows>;
+  constexpr std::size_t steps = W::kUnitInputs / 8;
   __m512i first[blocks];
   __m512i second[blocks];
 #pragma GCC unroll 16
   for (std::size_t j = 0; j < blocks; ++j) {
-    W::template load<step>(unit + j * block_bytes, first[j], second[j]);
+    const std::uint8_t* at = codes + j * block_bytes + unit * W::kUnitBytes;
+    if constexpr (prefetch) {
+#pragma GCC unroll 2
+      for (std::size_t line = step; line < W::kUnitBytes / 64; line += steps) {
+        _mm_prefetch(reinterpret_cast<const char*>(at + kAhead + line * 64), _MM_HINT_T0);
+      }
+    }
+    W::template load<step>(at, first[j], second[j]);
   }
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < rows; ++i) {
-    const __m512i low = broadcast4(inputs + i * stride + step * 8);
+    const __m512i low = broadcast4(inputs + i * stride + unit * W::kUnitInputs + step * 8);
 #pragma GCC unroll 16
     for (std::size_t j = 0; j < blocks; ++j) {
       dpbusd(sum[j][i], first[j], low);
@@ -65,14 +73,14 @@ inline __attribute__((always_inline)) void add_steps(const std::uint8_t* unit,
   }
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < rows; ++i) {
-    const __m512i high = broadcast4(inputs + i * stride + step * 8 + 4);
+    const __m512i high = broadcast4(inputs + i * stride + unit * W::kUnitInputs + step * 8 + 4);
 #pragma GCC unroll 16
     for (std::size_t j = 0; j < blocks; ++j) {
       dpbusd(two ? other[j][i] : sum[j][i], second[j], high);
     }
   }
-  if constexpr (step + 1 < W::kUnitInputs / 8) {
-    add_steps<W, step + 1>(unit, block_bytes, inputs, stride, sum, other);
+  if constexpr (step + 1 < steps) {
+    add_unit<W, prefetch, step + 1>(codes, block_bytes, unit, inputs, stride, sum, other);
   }
 }
 
@@ -115,18 +123,7 @@ inline __attribute__((always_inline)) void outputs(const LinearArgs& p, std::siz
     }
     const std::int8_t* inputs = a + g * W::kGroup;
     for (std::size_t unit = 0; unit < W::kGroup / W::kUnitInputs; ++unit) {
-      const std::uint8_t* at = codes + unit * W::kUnitBytes;
-      if constexpr (prefetch) {
-#pragma GCC unroll 16
-        for (std::size_t j = 0; j < blocks; ++j) {
-#pragma GCC unroll 4
-          for (std::size_t line = 0; line < W::kUnitBytes; line += 64) {
-            const std::uint8_t* ahead = at + j * block_bytes + kAhead + line;
-            _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T0);
-          }
-        }
-      }
-      add_steps<W, 0>(at, block_bytes, inputs + unit * W::kUnitInputs, stride, sum, other);
+      add_unit<W, prefetch, 0>(codes, block_bytes, unit, inputs, stride, sum, other);
     }
     codes += W::kGroup / W::kUnitInputs * W::kUnitBytes;
 #pragma GCC unroll 16

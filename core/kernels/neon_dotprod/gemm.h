@@ -1,10 +1,11 @@
 // Many rows of activations against signed 8-bit codes in tiles of 16 rows x 4 inputs.
 //
-// A block's codes for up to 512 inputs are unpacked once for up to 64 rows of activations: 4 bits
-// become 8, less their zero point, and scales become floats. Eight outputs of four rows then fill
-// the registers: 8 sums, 8 totals, and what they are made of.
+// A block's codes for up to 512 inputs are unpacked once for up to 64 rows of activations: fewer
+// bits become 8, less their zero point, and scales become floats. Eight outputs of four rows then
+// fill the registers: 8 sums, 8 totals, and what they are made of.
 #pragma once
 
+#include "kernels/neon_dotprod/codes.h"
 #include "kernels/neon_dotprod/group_sum.h"
 #include "kernels/table.h"
 
@@ -86,6 +87,44 @@ template <std::size_t group, std::size_t batch>
     vst1q_f32(totals + i * kTileRows + 4, total[i][1]);
   }
 }
+
+// The unsigned codes of a block, unpacked panel by panel.
+template <typename Codes, std::size_t group, bool zero_points>
+struct UnsignedWeights {
+  static constexpr std::size_t kAhead = 2048;  // bytes of codes to prefetch
+  const std::uint8_t* bytes;
+  const std::uint8_t* zeros;
+  UnsignedWeights(const LinearArgs& p, std::size_t block)
+      : bytes(p.codes + block * (p.cols / Codes::kUnitInputs) * Codes::kUnitBytes),
+        zeros(zero_points ? p.zeros + block * (p.cols / group) * kTileRows : nullptr) {}
+
+  const std::int8_t* codes(std::size_t first, std::size_t inputs, Panel& panel) const {
+    constexpr std::size_t fours = Codes::kUnitInputs / kTileInputs;
+    const std::uint8_t* unit = bytes + first / Codes::kUnitInputs * Codes::kUnitBytes;
+    std::int8_t* out = panel.codes;
+    for (std::size_t g = first / group; g < (first + inputs) / group; ++g) {
+      uint8x16_t zero[4];
+      repeat_zeros<Codes, zero_points>(zero_points ? zeros + g * kTileRows : nullptr, zero);
+      for (std::size_t k = 0; k < group; k += Codes::kUnitInputs) {
+        for (std::size_t line = 0; line < Codes::kUnitBytes; line += kTileBytes) {
+          __builtin_prefetch(unit + kAhead + line);
+        }
+        for (std::size_t q = 0; q < 4; ++q) {
+          uint8x16_t four[fours];
+          Codes::unpack(unit + 16 * q, four);
+#pragma GCC unroll 8
+          for (std::size_t i = 0; i < fours; ++i) {
+            vst1q_s8(out + i * kTileBytes + 16 * q,
+                     vreinterpretq_s8_u8(vsubq_u8(four[i], zero[q])));
+          }
+        }
+        unit += Codes::kUnitBytes;
+        out += fours * kTileBytes;
+      }
+    }
+    return panel.codes;
+  }
+};
 
 // Weights has
 //   Weights(const LinearArgs&, block)

@@ -37,6 +37,15 @@ inline const std::int32_t (*sum_origins())[4] {
   return origins;
 }
 
+// Zero, loaded for the same reason.
+alignas(64) constexpr std::int32_t kZeroSums[12][4] = {};
+
+inline int32x4_t zero_sum(std::size_t which) {
+  const std::int32_t (*zeros)[4] = kZeroSums;
+  __asm__("" : "+r"(zeros));
+  return vld1q_s32(zeros[which]);
+}
+
 // What is behind begins after these sums: compilers would unpack ahead more than the registers
 // hold.
 template <std::size_t n, std::size_t m>

@@ -1,12 +1,13 @@
 // Many rows of activations by smmla, which multiplies 2 rows x 8 inputs of each operand.
 //
 // For up to 512 inputs, up to 64 rows of activations are laid out in pairs once for all blocks, and
-// a block's codes once for all these rows: 4 bits become 8, less their zero point, two rows of
+// a block's codes once for all these rows: fewer bits become 8, less their zero point, two rows of
 // weights side by side, and scales become floats. Eight outputs of four rows then fill the
 // registers: 8 sums, 8 totals, and what they are made of. A sum or a total holds
 // [a0 w0, a0 w1, a1 w0, a1 w1].
 #pragma once
 
+#include "kernels/neon_dotprod/codes.h"
 #include "kernels/neon_dotprod/group_sum.h"
 #include "kernels/table.h"
 
@@ -85,6 +86,37 @@ inline void store_codes(WeightPanel& panel, std::size_t step, std::size_t q, int
   std::int8_t (*to)[16] = panel.codes[q / 2][step] + q % 2 * 2;
   vst1q_s8(to[0], vreinterpretq_s8_s32(vzip1q_s32(first, last)));
   vst1q_s8(to[1], vreinterpretq_s8_s32(vzip2q_s32(first, last)));
+}
+
+// A block's unsigned codes for inputs [first, first + inputs).
+template <typename Codes, std::size_t group, bool zero_points>
+void fill_codes(const LinearArgs& p, std::size_t block, std::size_t first, std::size_t inputs,
+                WeightPanel& panel) {
+  const std::size_t block_bytes = p.cols / Codes::kUnitInputs * Codes::kUnitBytes;
+  const std::uint8_t* unit =
+      p.codes + block * block_bytes + first / Codes::kUnitInputs * Codes::kUnitBytes;
+  const std::size_t first_group = block * (p.cols / group) + first / group;
+  for (std::size_t k = 0; k < inputs; k += group) {
+    uint8x16_t zero[4];
+    neon_dotprod::repeat_zeros<Codes, zero_points>(
+        zero_points ? p.zeros + (first_group + k / group) * kTileRows : nullptr, zero);
+    for (std::size_t step = k / kStep; step < (k + group) / kStep;
+         step += Codes::kUnitInputs / kStep) {
+      for (std::size_t line = 0; line < Codes::kUnitBytes; line += kTileBytes) {
+        __builtin_prefetch(unit + block_bytes + line);  // unpacked next
+      }
+      for (std::size_t q = 0; q < 4; ++q) {
+        uint8x16_t fours[Codes::kUnitInputs / 4];
+        Codes::unpack(unit + 16 * q, fours);
+#pragma GCC unroll 4
+        for (std::size_t i = 0; i < Codes::kUnitInputs / kStep; ++i) {
+          store_codes(panel, step + i, q, vreinterpretq_s8_u8(vsubq_u8(fours[2 * i], zero[q])),
+                      vreinterpretq_s8_u8(vsubq_u8(fours[2 * i + 1], zero[q])));
+        }
+      }
+      unit += Codes::kUnitBytes;
+    }
+  }
 }
 
 // Adds the groups of `inputs` inputs to 8 outputs of each of `pairs` pairs of rows, at y[row].

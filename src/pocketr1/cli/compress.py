@@ -228,6 +228,9 @@ def _rows(result: Estimate | CompressionReport) -> dict[str, str]:
         "cli-compress-time": f"{result.seconds:.1f} s",
         "cli-compress-memory": f"{result.peak_rss_bytes / 1e6:.1f} MB",
     }
+    encoded = result.carried_tensors + result.requantized_tensors
+    if encoded:
+        rows["cli-compress-carried"] = f"{result.carried_tensors} / {encoded}"
     if result.resumed_segments:
         rows["cli-compress-resumed"] = f"{result.resumed_segments} / {bundle.segments}"
     return rows

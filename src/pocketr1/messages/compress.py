@@ -164,6 +164,13 @@ TEXTS: dict[str, Text] = {
         "discard_source; the job goes on where it was.",
         "请检查对其所在目录的写入权限，或不使用 discard_source 重新运行，任务会从中断处继续。",
     ),
+    "compress-encoded-discard": Text(
+        "{path} is a quantized checkpoint, whose weights may lie in several files each; its files "
+        "are not deleted while they are read.",
+        "{path} 是已量化的检查点，一个权重可能分布在多个文件中；读取期间不会删除其文件。",
+        "Leave out discard_source (--discard-source), and delete the source yourself afterwards.",
+        "请去掉 discard_source（--discard-source），完成后再自行删除源文件。",
+    ),
     "bundle-tensor-too-wide": Text(
         "Tensor {tensor} of shape {shape} is too wide: 16 rows of a matrix, or a whole vector, "
         "must fit in a segment of 32 MB.",

@@ -279,13 +279,15 @@ def test_the_host_of_an_origin_is_the_one_that_is_asked(monkeypatch: pytest.Monk
     assert hubs.host_of(None) == "mirror.example"
 
 
-@pytest.mark.parametrize("method", ["gptq", "awq", "compressed-tensors", "fp8"])
-def test_quantized_models_are_refused_before_their_weights_come(
+@pytest.mark.parametrize("method", ["bitsandbytes", "gptq", "fbgemm_fp8"])
+def test_quantized_models_that_cannot_be_read_are_refused_before_their_weights_come(
     hub: FakeHub, tmp_path: Path, method: str
 ) -> None:
     name = "someone/DeepSeek-R1-Distill-Qwen-7B-GPTQ"
     files = dict(hub.repositories["me/tiny"])
-    config = json.loads(files["config.json"]) | {"quantization_config": {"quant_method": method}}
+    config = json.loads(files["config.json"]) | {
+        "quantization_config": {"quant_method": method, "bits": 5}
+    }
     files["config.json"] = json.dumps(config).encode()
     hub.repositories[name] = files
 

@@ -16,7 +16,7 @@ std::uint64_t tensor_bytes(const CheckpointTensor& tensor, const File& file) {
     throw Error("safetensors-invalid", file.name(),
                 "tensor \"" + printable(tensor.name) + "\" " + reason);
   };
-  if (traits(tensor.format).tiled()) fail("has a packed format, which no checkpoint has");
+  if (traits(tensor.format).group_size != 0) fail("has a packed format, which no checkpoint has");
   if (tensor.shape.empty() || tensor.shape.size() > 2) fail("must have one or two dimensions");
   for (const std::uint64_t dimension : tensor.shape) {
     if (dimension == 0 || dimension > kLargestDimension) {

@@ -19,6 +19,13 @@ TEST(packed_size_pads_rows_to_16_and_inputs_to_the_group) {
   CHECK_EQ(size.zeros, 32u * 2);
 }
 
+TEST(float8_pads_inputs_alone) {
+  const PackedSize size = packed_size(WeightFormat::f8e4m3, 17, 129);
+  CHECK_EQ(size.codes, 17u * 256);
+  CHECK_EQ(size.scales, 17u * 2 * 4);
+  CHECK_EQ(size.zeros, 0u);
+}
+
 TEST(row_major_formats_are_not_padded) {
   CHECK_EQ(packed_size(WeightFormat::bf16, 17, 65).total(), 17u * 65 * 2);
 }

@@ -19,6 +19,7 @@ constexpr std::size_t kValueVectors = 2;
 #include "kernels/generic/attention.inl"
 #include "kernels/generic/attention_int8.inl"
 #include "kernels/generic/linear_float.inl"
+#include "kernels/generic/linear_float8.inl"
 
 // clang-format off
 constinit const KernelTable table{
@@ -41,6 +42,7 @@ constinit const KernelTable table{
     {"gemv_w4g32z_a8_avx512_vnni", gemv_w4g32z_a8},
     {"gemv_w4g64z_a8_avx512_vnni", gemv_w4g64z_a8},
     {"gemv_w4g128z_a8_avx512_vnni", gemv_w4g128z_a8},
+    {"linear_f8e4m3_avx512_vnni", linear_f8e4m3},
   },
   {
     {"linear_f32_avx512_vnni", linear_f32},
@@ -55,6 +57,7 @@ constinit const KernelTable table{
     {"gemm_w4g32z_a8_avx512_vnni", gemm_w4g32z_a8},
     {"gemm_w4g64z_a8_avx512_vnni", gemm_w4g64z_a8},
     {"gemm_w4g128z_a8_avx512_vnni", gemm_w4g128z_a8},
+    {"linear_f8e4m3_avx512_vnni", linear_f8e4m3},
   },
 };
 // clang-format on

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from pocketr1.bundle.files import explain_write_errors, sync_directory, write_all, write_file
 from pocketr1.bundle.journal import Job, Journal, Lock, PartError
-from pocketr1.bundle.layout import CHUNK_BYTES, BundleLayout, Part, plan_layout
+from pocketr1.bundle.layout import CHUNK_BYTES, FLOAT8, BundleLayout, Part, plan_layout
 from pocketr1.errors import BundleError, CompressionError
 
 __all__ = ["BundleWriter", "partial_path"]
@@ -312,9 +312,12 @@ class BundleWriter:
     def _check_part(self, part: Part, data: NDArray[np.uint8], file: str) -> None:
         if data.nbytes != part.size:
             raise ValueError(f"{data.nbytes} bytes for a part of {part.size}")
-        scales = data[part.codes : part.codes + part.scales].view("<u2")
-        if part.scales and int(scales.max()) > 0x7BFF:  # infinity, NaN, or the sign bit
-            name = self.layout.tensors[part.tensor].name
+        tensor = self.layout.tensors[part.tensor]
+        # Bits above the limit: infinity, NaN, the sign; f32 above 2^119 in FP8.
+        kind, limit = ("<u4", 0x7B000000) if tensor.format == FLOAT8 else ("<u2", 0x7BFF)
+        scales = data[part.codes : part.codes + part.scales].view(kind)
+        if part.scales and int(scales.max()) > limit:
+            name = tensor.name
             reason = f'tensor "{name}": a scale is negative or not finite'
             raise BundleError("bundle-scales", where=file, reason=reason)
 

@@ -97,11 +97,11 @@ class Quantizer:
         model_path: str | Path,
         config_path: str | Path | None = None,
         output_path: str | Path | None = None,
-        bits: int = DEFAULTS.bits,
+        bits: int | str = DEFAULTS.bits,
         group_size: int = DEFAULTS.group_size,
         symmetric: bool = DEFAULTS.symmetric,
-        embedding_bits: int | None = DEFAULTS.embedding_bits,
-        head_bits: int | None = DEFAULTS.head_bits,
+        embedding_bits: int | str | None = DEFAULTS.embedding_bits,
+        head_bits: int | str | None = DEFAULTS.head_bits,
         threads: int | None = DEFAULTS.threads,
         calibration_data: object = None,
         calibration_samples: int | None = None,
@@ -115,10 +115,13 @@ class Quantizer:
         """Check the options; nothing is read yet.
 
         Args:
-            model_path: a Hugging Face directory, one safetensors file, or a safetensors index.
+            model_path: a Hugging Face directory, one safetensors file, or a safetensors index;
+                quantized checkpoints (FP8, GPTQ, AWQ, compressed-tensors) too. A matrix whose own
+                encoding is the one asked for is carried as it is, any other is quantized anew.
             config_path: a ``config.json`` that does not lie beside the weights.
             output_path: the bundle's directory; its parent is created.
-            bits: 16 (kept as they are; f32 becomes f16), 8 or 4, of the decoder's matrices.
+            bits: 16 (kept as they are; f32 becomes f16), 8, 4 or ``"f8"`` (FP8: E4M3 with a scale
+                per row and 128 inputs), of the decoder's matrices.
             group_size: inputs that share a scale: 32, 64 or 128. The default suits 8 bits; for 4
                 bits 64 is the advice: much closer to the original for 0.125 bits a weight more.
             symmetric: False stores a zero point per group (4 bits only).

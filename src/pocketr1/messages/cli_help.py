@@ -97,8 +97,10 @@ TEXTS: dict[str, Text] = {
     ),
     "cli-option-output": Text("The directory of the new bundle.", "新模型包的目录。"),
     "cli-option-bits": Text(
-        "Bits of a weight: 16 keeps it, 8 is nearly lossless, 4 is smallest and fastest.",
-        "每个权重的位数：16 保持原样，8 几乎无损，4 最小也最快。",
+        "Bits of a weight: 16 keeps it, 8 is nearly lossless, 4 is smallest and fastest; f8 is "
+        "FP8 (E4M3), which carries FP8 checkpoints as they are.",
+        "每个权重的位数：16 保持原样，8 几乎无损，4 最小也最快；f8 为 FP8（E4M3），"
+        "可原样保留 FP8 检查点。",
     ),
     "cli-option-group-size": Text(
         "Weights that share a scale; smaller is closer to the original and a little larger. "

@@ -16,6 +16,8 @@ from pocketr1.errors import CheckpointError
 
 __all__ = ["Entry", "read_columns", "read_into", "read_numbers", "read_rows"]
 
+_SHORT_ROW = 16 << 10  # bytes that are read and left sooner than passed by
+_BAND = 4 << 20  # bytes read at a time
 _ELEMENTS: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
@@ -59,9 +61,14 @@ def read_rows(entry: Entry, begin: int = 0, end: int | None = None) -> NDArray[A
 def read_columns(entry: Entry, begin: int, end: int) -> NDArray[Any]:
     """Read columns ``[begin, end)`` of a matrix: (rows, end - begin); raises as ``read_rows``."""
     rows, cols = entry.shape
-    if 2 * (end - begin) > cols:
-        return np.ascontiguousarray(read_rows(entry)[:, begin:end])
     out: NDArray[Any] = np.empty((rows, end - begin), _ELEMENTS[entry.dtype])
+    row_bytes = cols * out.itemsize
+    if row_bytes <= _SHORT_ROW or 2 * (end - begin) > cols:
+        band = max(1, _BAND // row_bytes)
+        for row in range(0, rows, band):
+            stop = min(row + band, rows)
+            out[row:stop] = read_rows(entry, row, stop)[:, begin:end]
+        return out
     view = out.reshape(-1).view(np.uint8).data
     size = (end - begin) * out.itemsize
     try:

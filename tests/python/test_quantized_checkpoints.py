@@ -316,6 +316,23 @@ def test_a_module_the_model_does_not_have_is_refused_by_its_stored_name(tmp_path
     assert caught.value.params["tensor"] == "model.extra.qweight"
 
 
+def test_a_weight_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    source = edited(tmp_path, "awq-g32")
+    source.tensors[f"{Q}.weight"] = ("F16", (64, 64), bytes(64 * 64 * 2))
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.open(source.write())
+    assert caught.value.code == "checkpoint-tensor-twice"
+    assert caught.value.params["tensor"] == f"{Q}.weight"
+
+
+def test_inspect_says_how_weights_are_stored() -> None:
+    formats = {t.name: t.format for t in pocketr1.inspect(GOLDEN / "awq-g32").tensors}
+    assert formats["layers.0.q.weight"] == "int4"
+    assert formats["embed.weight"] == "bf16"
+    fp8 = {t.name: t.format for t in pocketr1.inspect(GOLDEN / "fp8-blocks").tensors}
+    assert fp8["layers.0.q.weight"] == "fp8"
+
+
 def test_a_bias_of_zeros_that_the_model_does_not_have_is_ignored(tmp_path: Path) -> None:
     source = edited(tmp_path, "gptq-int4-g32")
     bias = "model.layers.0.self_attn.o_proj.bias"

@@ -40,7 +40,8 @@ def join(
     Raises:
         CheckpointError: ``checkpoint-tensor-missing`` where a part lacks, ``-shape`` and
             ``checkpoint-encoded-type`` where one is not as the config says,
-            ``checkpoint-encoded-value`` where what it holds makes no sense.
+            ``checkpoint-encoded-value`` where what it holds makes no sense,
+            ``checkpoint-tensor-twice`` where a weight is there decoded as well.
     """
     joiner = _Joiner(entries, quantization)
     readers: dict[str, Callable[[str], Entry]] = {
@@ -69,8 +70,14 @@ def join(
         if name not in joiner.used and name.rpartition(".")[2] in _ACTIVATIONS
     ]
     for name, entry in entries.items():
-        if name not in joiner.used and name not in ignored:
-            whole[name] = entry
+        if name in joiner.used or name in ignored:
+            continue
+        if name in whole:  # stored twice, encoded and not
+            other = whole[name]
+            raise CheckpointError(
+                "checkpoint-tensor-twice", where=str(entry.file), other=str(other.file), tensor=name
+            )
+        whole[name] = entry
     return whole, tuple(ignored)
 
 

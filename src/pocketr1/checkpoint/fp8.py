@@ -36,6 +36,7 @@ class Fp8Weight:
     """One matrix (outputs, inputs); a :class:`Decoder`."""
 
     dtype = "f32"
+    label = "fp8"  # what it is stored as, for people
 
     def __init__(self, codes: Entry, scale: Entry, rows: int, columns: int) -> None:
         """``scale`` is an array over blocks of ``rows`` outputs by ``columns`` inputs."""

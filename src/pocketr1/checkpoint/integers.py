@@ -88,6 +88,11 @@ class IntegerWeight(ABC):
         return weights
 
     @property
+    def label(self) -> str:
+        """What the tensor is stored as, for people."""
+        return f"int{self.bits}"
+
+    @property
     def exact_format(self) -> str | None:
         """The format that takes these codes, scales and zero points as they are, or None.
 

@@ -191,6 +191,8 @@ def edited(tmp_path: Path, case: str) -> Edited:
         ("ct-int4-g32", "config_groups", {"group_0": {"targets": ["Linear"]}}),
         ("ct-int4-g32", "config_groups", {"g": {"weights": {"num_bits": 3}}}),
         ("ct-fp8-channel", "config_groups", {"g": {"weights": {"num_bits": 4, "type": "float"}}}),
+        ("ct-fp8-channel", "config_groups", {"g": {"weights": {"type": "float", "symmetric": 0}}}),
+        ("ct-int8-channel", "config_groups", {"g": {"weights": {"strategy": "block"}}}),
     ],
 )
 def test_a_scheme_that_is_not_read_is_named(

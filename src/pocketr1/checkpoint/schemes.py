@@ -208,7 +208,10 @@ def _weights(keys: _Keys, layout: str) -> Scheme:
     group = keys.get("group_size")
     guess = "group" if type(group) is int and group > 0 else "tensor"
     strategy = keys.get("strategy", default="channel" if group == -1 else guess)
-    keys.one_of("strategy", strategy, ("tensor", "channel", "group", "block"))
+    strategies = ("tensor", "channel", "group", *(("block",) if kind == "float" else ()))
+    keys.one_of("strategy", strategy, strategies)
+    if kind == "float":
+        keys.one_of("symmetric", symmetric, (True,))
     if strategy == "block":
         block = keys.get("block_structure")
         if not isinstance(block, list) or len(block) != 2:

@@ -1,4 +1,5 @@
-// f16 and bf16 as bits, exact and independent of the CPU. Not for files built with target flags.
+// f16, bf16 and E4M3 as bits, exact and independent of the CPU. Not for files built with target
+// flags.
 #pragma once
 
 #include <bit>
@@ -38,6 +39,30 @@ inline std::uint16_t f32_to_f16(float value) {
     half = (size - 0x38000000U + 0xfffU + ((size >> 13) & 1U)) >> 13;
   }
   return static_cast<std::uint16_t>(sign | half);
+}
+
+// E4M3 (arXiv:2209.05433): sign, 4 bits of exponent with bias 7, 3 of mantissa. 0x7F and 0xFF,
+// which are NaN, come out as 480 and -480.
+inline float e4m3_to_f32(std::uint8_t code) {
+  // As an f16 it has the same fields, and a bias 8 larger.
+  const std::uint32_t half = (code & 0x80U) << 8 | (code & 0x7fU) << 7;
+  return f16_to_f32(static_cast<std::uint16_t>(half)) * 256.0F;
+}
+
+// To the nearest, ties to even; what lies beyond 448, the largest, becomes 448.
+inline std::uint8_t f32_to_e4m3(float value) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t sign = (bits >> 24) & 0x80U;
+  const std::uint32_t size = bits & 0x7fffffffU;
+  std::uint32_t code;
+  if (size >= 0x43e00000U) {  // 448
+    code = 0x7eU;
+  } else if (size < 0x3c800000U) {  // 2^-6: adding 2^14 rounds at 2^-9
+    code = std::bit_cast<std::uint32_t>(std::bit_cast<float>(size) + 16384.0F) - 0x46800000U;
+  } else {
+    code = (size - 0x3c000000U + 0x7ffffU + ((size >> 20) & 1U)) >> 20;
+  }
+  return static_cast<std::uint8_t>(sign | code);
 }
 
 }  // namespace pocketr1

@@ -102,7 +102,9 @@ std::tuple<nb::object, nb::object, nb::object> unpack_array(const Bytes& part,
                 {codes.span(), scales.span(), zeros.span()});
   }
   nb::object code_array = nb::cast(codes.release({rows, cols}));
-  if (traits(weight_format).bits == 8) code_array = code_array.attr("view")("int8");
+  if (traits(weight_format).tiled() && traits(weight_format).bits == 8) {
+    code_array = code_array.attr("view")("int8");
+  }
   return {code_array, nb::cast(scales.release({rows, groups})),
           nb::cast(zeros.release({rows, groups}))};
 }

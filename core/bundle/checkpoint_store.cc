@@ -16,6 +16,7 @@ std::uint64_t tensor_bytes(const CheckpointTensor& tensor, const File& file) {
     throw Error("safetensors-invalid", file.name(),
                 "tensor \"" + printable(tensor.name) + "\" " + reason);
   };
+  if (traits(tensor.format).float8()) fail("has a packed format, which no checkpoint has");
   if (tensor.shape.empty() || tensor.shape.size() > 2) fail("must have one or two dimensions");
   for (const std::uint64_t dimension : tensor.shape) {
     if (dimension == 0 || dimension > kLargestDimension) {

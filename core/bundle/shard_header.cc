@@ -32,13 +32,21 @@ void add_arrays(std::map<std::string, Array>& arrays, const TensorRef& tensor, c
   std::string name = tensor.name;
   if (tensor.parts.size() > 1) name += "@" + std::to_string(part.row);
   const WeightFormatTraits& format = traits(tensor.format);
-  if (!format.tiled()) {
+  if (format.group_size == 0) {
     std::vector<std::uint64_t> shape = tensor.shape;
     shape[0] = part.rows;
     arrays.emplace(name, Array{tensor.name, row_major_dtype(tensor.format), shape, begin});
     return;
   }
   const PackedSize size = part_size(tensor, part);
+  if (format.float8()) {
+    const std::uint64_t padded = size.codes / part.rows;
+    const std::uint64_t groups = padded / format.group_size;
+    arrays.emplace(name + ".codes", Array{tensor.name, "F8_E4M3", {part.rows, padded}, begin});
+    arrays.emplace(name + ".scales",
+                   Array{tensor.name, "F32", {part.rows, groups}, begin + size.codes});
+    return;
+  }
   const std::uint64_t blocks = (part.rows + kTileRows - 1) / kTileRows;
   const std::uint64_t tiles = size.codes / kTileBytes / blocks;
   const std::uint64_t groups = size.scales / 2 / kTileRows / blocks;
@@ -80,7 +88,7 @@ void check_shard_header(const BundleLayout& layout, std::uint32_t shard,
       const PartRef& part = tensor.parts[place.part];
       add_arrays(arrays, tensor, part, layout.segments[s].offset + part.offset);
       const WeightFormatTraits& format = traits(tensor.format);
-      expected += format.tiled() ? (format.zero_points ? 3 : 2) : 1;
+      expected += format.group_size == 0 ? 1 : format.zero_points ? 3 : 2;
       if (arrays.size() != expected) {
         fail("tensor \"" + printable(tensor.name) + "\": another tensor's arrays have its name");
       }

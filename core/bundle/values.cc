@@ -1,6 +1,7 @@
 #include "bundle/values.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/error.h"
@@ -19,9 +20,38 @@ std::string place(const PartRef& part, std::uint64_t groups, std::uint64_t index
   return "row " + std::to_string(row) + ", group " + std::to_string(group);
 }
 
+// FP8: no NaN among the codes, scales from 0 to kLargestFloat8Scale.
+void check_float8(const TensorRef& tensor, const PartRef& part, const std::uint8_t* bytes,
+                  const std::string& file_name) {
+  const std::string about = "tensor \"" + printable(tensor.name) + "\": ";
+  const PackedSize size = part_size(tensor, part);
+  const std::uint8_t* end = bytes + size.codes;
+  const std::uint8_t* nan =
+      std::find_if(bytes, end, [](std::uint8_t code) { return (code & 0x7F) == 0x7F; });
+  if (nan != end) {
+    const std::uint64_t row = static_cast<std::uint64_t>(nan - bytes) / (size.codes / part.rows);
+    throw Error("bundle-codes", file_name,
+                about + "a code that is not a number in row " + std::to_string(part.row + row));
+  }
+  const std::uint64_t groups = size.scales / sizeof(float) / part.rows;
+  for (std::uint64_t i = 0; i < part.rows * groups; ++i) {
+    std::uint32_t bits;
+    std::memcpy(&bits, end + sizeof bits * i, sizeof bits);
+    if (bits <= std::bit_cast<std::uint32_t>(kLargestFloat8Scale)) continue;
+    const bool finite = (bits & 0x7FFFFFFF) < 0x7F800000;
+    const char* what = !finite             ? "a scale that is not finite in row "
+                       : bits > 0x7FFFFFFF ? "a negative scale in row "
+                                           : "a scale above 2^119 in row ";
+    throw Error("bundle-scales", file_name,
+                about + what + std::to_string(part.row + i / groups) + ", group " +
+                    std::to_string(i % groups));
+  }
+}
+
 void check_part(const TensorRef& tensor, const PartRef& part, const std::uint8_t* bytes,
                 const std::string& file_name) {
   const WeightFormatTraits& format = traits(tensor.format);
+  if (format.float8()) return check_float8(tensor, part, bytes, file_name);
   if (!format.tiled()) return;
   const std::string about = "tensor \"" + printable(tensor.name) + "\": ";
   const PackedSize size = part_size(tensor, part);

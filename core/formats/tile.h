@@ -9,6 +9,7 @@ namespace pocketr1 {
 
 constexpr std::size_t kTileRows = 16;
 constexpr std::size_t kTileBytes = 64;
+constexpr std::size_t kFloat8Group = 128;  // inputs that share a scale in f8e4m3
 
 enum class WeightFormat : std::uint8_t {
   f32,
@@ -35,6 +36,7 @@ enum class WeightFormat : std::uint8_t {
   w2g32z,
   w2g64z,
   w2g128z,
+  f8e4m3,
 };
 
 }  // namespace pocketr1

@@ -8,7 +8,7 @@ namespace pocketr1 {
 namespace {
 
 using enum WeightFormat;
-constexpr std::array<WeightFormatTraits, 24> kFormats{{
+constexpr std::array<WeightFormatTraits, 25> kFormats{{
     {f32, "f32", 32, 0, false},        {f16, "f16", 16, 0, false},
     {bf16, "bf16", 16, 0, false},      {w8g32, "w8g32", 8, 32, false},
     {w8g64, "w8g64", 8, 64, false},    {w8g128, "w8g128", 8, 128, false},
@@ -21,6 +21,7 @@ constexpr std::array<WeightFormatTraits, 24> kFormats{{
     {w2g32, "w2g32", 2, 32, false},    {w2g64, "w2g64", 2, 64, false},
     {w2g128, "w2g128", 2, 128, false}, {w2g32z, "w2g32z", 2, 32, true},
     {w2g64z, "w2g64z", 2, 64, true},   {w2g128z, "w2g128z", 2, 128, true},
+    {f8e4m3, "f8e4m3", 8, kFloat8Group, false},
 }};
 
 // Sizes above this are refused before any product of them is formed.
@@ -50,6 +51,11 @@ PackedSize packed_size(WeightFormat format, std::uint64_t rows, std::uint64_t co
     throw Error("size-overflow", "", "a dimension above 2^30 is not a weight");
   }
   const WeightFormatTraits& t = traits(format);
+  if (t.float8()) {
+    const std::uint64_t groups = round_up(cols, t.group_size) / t.group_size;
+    return {static_cast<std::size_t>(rows * groups * t.group_size),
+            static_cast<std::size_t>(rows * groups * sizeof(float)), 0};
+  }
   if (!t.tiled()) return {static_cast<std::size_t>(rows * cols * (t.bits / 8)), 0, 0};
   const std::uint64_t padded_rows = round_up(rows, kTileRows);
   const std::uint64_t padded_cols = round_up(cols, t.group_size);

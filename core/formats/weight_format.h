@@ -20,6 +20,10 @@
 //
 // Scales are f16 [block][group][16 rows]; zero points, u8 [block][group][16 rows], codes as well.
 // Rows are padded to 16 (codes of weight zero, scale 0), inputs to a multiple of the group.
+//
+// f8e4m3 is row-major: FP8 codes (rows, inputs padded to 128 with code 0), then f32 scales
+// (rows, groups of 128). E4M3 has a sign, 4 bits of exponent (bias 7), 3 of mantissa, no infinity;
+// 0x7F and 0xFF are NaN and no codes here. The weight is value * scale, 0 <= scale <= 2^119.
 #pragma once
 
 #include <cstddef>
@@ -37,7 +41,8 @@ struct WeightFormatTraits {
   unsigned bits;          // per code, or per element when row-major
   unsigned group_size;    // inputs that share a scale; 0: row-major
   bool zero_points;
-  bool tiled() const { return group_size != 0; }
+  bool float8() const { return format == WeightFormat::f8e4m3; }
+  bool tiled() const { return group_size != 0 && !float8(); }
   // Below 8 bits: the largest code and zero point; the zero point where none is stored.
   unsigned largest_code() const { return (1U << bits) - 1; }
   unsigned centre() const { return bits == 8 ? 0 : 1U << (bits - 1); }
@@ -53,7 +58,11 @@ const WeightFormatTraits& traits(WeightFormat format);
 // The format of that name, or nullptr.
 const WeightFormatTraits* find_weight_format(std::string_view name);
 
-// Bytes of `rows` x `cols` weights. `rows` is padded to 16 and `cols` to the group when tiled.
+// The largest scale of f8e4m3: the largest weight, 448 times it, is finite in f32.
+constexpr float kLargestFloat8Scale = 0x1p119F;
+
+// Bytes of `rows` x `cols` weights. `rows` is padded to 16 and `cols` to the group when tiled; in
+// f8e4m3 `cols` alone.
 // Scales start right behind the codes, zero points right behind the scales.
 struct PackedSize {
   std::size_t codes;

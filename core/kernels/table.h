@@ -28,7 +28,7 @@ struct QuantizedActivations {
 
 // y[b * y_stride + r] = sum over k of weight[r][k] * x[b][k].
 struct LinearArgs {
-  const std::uint8_t* codes;    // tile formats: see weight_format.h; row-major: the elements
+  const std::uint8_t* codes;    // see weight_format.h; row-major: the elements
   const std::uint16_t* scales;  // f16 (blocks, groups, 16)
   const std::uint8_t* zeros;    // (blocks, groups, 16)
   std::size_t rows;             // outputs
@@ -39,6 +39,7 @@ struct LinearArgs {
   std::size_t batch;
   float* y;
   std::size_t y_stride;
+  const float* row_scales = nullptr;  // f8e4m3: (rows, groups of 128)
 };
 
 // Computes the outputs of the 16-row blocks [block_begin, block_end).
@@ -50,7 +51,7 @@ struct LinearKernel {
 };
 
 constexpr std::size_t kGemvRows = 4;  // the largest batch a gemv takes
-constexpr std::size_t kWeightFormats = 24;
+constexpr std::size_t kWeightFormats = 25;
 
 // The query heads of one row that share a K/V head, against tokens [begin, end) of its sequence.
 struct AttentionArgs {

@@ -14,15 +14,20 @@ struct PartArrays {
   const std::uint16_t* scales;
   const std::uint8_t* zeros;
   std::size_t padded_cols;
+  const float* row_scales;
 };
 
 PartArrays arrays(const MatrixPart& part) {
   const WeightFormatTraits& t = traits(part.format);
-  if (!t.tiled()) return {part.bytes, nullptr, nullptr, part.cols};
+  if (t.group_size == 0) return {part.bytes, nullptr, nullptr, part.cols, nullptr};
   const PackedSize size = packed_size(part.format, part.rows, part.cols);
-  return {part.bytes, reinterpret_cast<const std::uint16_t*>(part.bytes + size.codes),
-          t.zero_points ? part.bytes + size.codes + size.scales : nullptr,
-          (part.cols + t.group_size - 1) / t.group_size * t.group_size};
+  const std::uint8_t* scales = part.bytes + size.codes;
+  const std::size_t padded_cols = (part.cols + t.group_size - 1) / t.group_size * t.group_size;
+  if (t.float8()) {
+    return {part.bytes, nullptr, nullptr, padded_cols, reinterpret_cast<const float*>(scales)};
+  }
+  return {part.bytes, reinterpret_cast<const std::uint16_t*>(scales),
+          t.zero_points ? scales + size.scales : nullptr, padded_cols, nullptr};
 }
 
 // The blocks [begin, end) of a part, as a matrix of their own.
@@ -33,7 +38,11 @@ LinearArgs block_args(const MatrixPart& part, std::size_t begin, std::size_t end
   args.rows = std::min(part.rows, end * kTileRows) - begin * kTileRows;
   args.cols = all.padded_cols;
   if (!t.tiled()) {
-    args.codes = all.codes + begin * kTileRows * part.cols * (t.bits / 8);
+    args.codes = all.codes + begin * kTileRows * all.padded_cols * (t.bits / 8);
+    args.cols = part.cols;
+    if (t.float8()) {
+      args.row_scales = all.row_scales + begin * kTileRows * (all.padded_cols / t.group_size);
+    }
     return args;
   }
   const std::size_t groups = all.padded_cols / t.group_size;
@@ -134,6 +143,14 @@ void linear(const Context& context, std::span<const LinearOutput> outputs, Linea
 void read_row(const MatrixPart& part, std::size_t row, float* out) {
   const WeightFormatTraits& t = traits(part.format);
   const PartArrays a = arrays(part);
+  if (t.float8()) {
+    const std::uint8_t* codes = a.codes + row * a.padded_cols;
+    const float* scales = a.row_scales + row * (a.padded_cols / t.group_size);
+    for (std::size_t k = 0; k < part.cols; ++k) {
+      out[k] = e4m3_to_f32(codes[k]) * scales[k / t.group_size];
+    }
+    return;
+  }
   if (!t.tiled()) {
     const std::uint8_t* from = a.codes + row * part.cols * (t.bits / 8);
     if (part.format == WeightFormat::f32) {

@@ -63,8 +63,8 @@ ProbePass MemoryProbe::read() {
 }
 
 ProbePass MemoryProbe::multiply(WeightFormat format) {
-  if (!traits(format).tiled()) {
-    throw Error("quantize-unsupported", std::string(traits(format).name), "no tiled format");
+  if (traits(format).group_size == 0) {
+    throw Error("quantize-unsupported", std::string(traits(format).name), "no packed format");
   }
   const std::size_t size = packed_size(format, kMatrixRows, kMatrixCols).total();
   const std::size_t matrices = buffer_.size() / size;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/half.h"
 #include "formats/tile_codes.h"
+#include "quantize/float8.h"
 
 namespace pocketr1 {
 namespace {
@@ -72,6 +73,7 @@ std::size_t group_count(WeightFormat format, std::size_t cols) {
 
 void unpack_rows(std::span<const std::uint8_t> part, WeightFormat format, std::size_t rows,
                  std::size_t cols, const UnpackedRows& unpacked) {
+  if (traits(format).float8()) return unpack_float8(part, rows, cols, unpacked);
   const PartLayout layout(format, rows, cols);
   check_sizes(part.size(), unpacked, layout, rows, cols);
   const WeightFormatTraits& format_traits = traits(format);
@@ -94,6 +96,7 @@ void unpack_rows(std::span<const std::uint8_t> part, WeightFormat format, std::s
 
 void pack_rows(const UnpackedRows& unpacked, WeightFormat format, std::size_t rows,
                std::size_t cols, std::span<std::uint8_t> part) {
+  if (traits(format).float8()) return pack_float8(unpacked, rows, cols, part);
   const PartLayout layout(format, rows, cols);
   check_sizes(part.size(), unpacked, layout, rows, cols);
   const WeightFormatTraits& format_traits = traits(format);
@@ -146,6 +149,7 @@ void dequantize_rows(std::span<const std::uint8_t> part, WeightFormat format, st
   if (part.size() != packed_size(format, rows, cols).total() || values.size() != rows * cols) {
     unsupported("the part or the values are not of the weight's shape");
   }
+  if (traits(format).float8()) return dequantize_float8(part, rows, cols, values);
   if (!traits(format).tiled()) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       switch (format) {

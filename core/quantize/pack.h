@@ -10,8 +10,8 @@
 namespace pocketr1 {
 
 // Row-major, without the file's padding. Codes are signed bytes in 8 bits (-127..127) and unsigned
-// ones below. Where the format has no zero points, they are the centre: 8, 4 or 2 in 4, 3 or 2
-// bits, 0 in 8.
+// ones below, E4M3 in f8e4m3. Where the format has no zero points, they are the centre: 8, 4 or 2 in
+// 4, 3 or 2 bits, 0 in 8.
 struct UnpackedRows {
   std::span<std::uint8_t> codes;  // (rows, cols)
   std::span<float> scales;        // (rows, groups)
@@ -20,7 +20,7 @@ struct UnpackedRows {
 
 std::size_t group_count(WeightFormat format, std::size_t cols);
 
-// Throws Error("quantize-unsupported") where the format is row-major or a size differs.
+// Throws Error("quantize-unsupported") where the format has no scales or a size differs.
 void unpack_rows(std::span<const std::uint8_t> part, WeightFormat format, std::size_t rows,
                  std::size_t cols, const UnpackedRows& unpacked);
 

@@ -9,6 +9,7 @@
 #include "base/float_environment.h"
 #include "base/half.h"
 #include "base/thread_pool.h"
+#include "quantize/float8.h"
 #include "quantize/pack.h"
 
 namespace pocketr1 {
@@ -103,8 +104,8 @@ QuantizeError quantize_rows(const SourceRows& source, WeightFormat format,
                     std::to_string(source.cols) + " inputs");
   }
   const bool from_f32 = source.type == SourceType::f32;
-  if (!format_traits.tiled() && format != WeightFormat::f32 && format != same_format(source.type) &&
-      !(from_f32 && format == WeightFormat::f16)) {
+  if (format_traits.group_size == 0 && format != WeightFormat::f32 &&
+      format != same_format(source.type) && !(from_f32 && format == WeightFormat::f16)) {
     throw Error("quantize-unsupported", source.name,
                 "no conversion from " + std::string(traits(same_format(source.type)).name) +
                     " to " + std::string(format_traits.name));
@@ -136,6 +137,20 @@ QuantizeError quantize_rows(const SourceRows& source, WeightFormat format,
       job.zeros = part.data() + size.codes + size.scales + block * groups * kTileRows;
       job.importance = options.importance.empty() ? nullptr : options.importance.data();
       quantize(job, results[block]);
+    });
+  } else if (format_traits.float8()) {
+    const std::size_t groups = group_count(format, source.cols);
+    pool.run(blocks, [&](std::size_t row, unsigned) {
+      const FloatEnvironment environment;
+      std::vector<float> values(source.cols);
+      for (std::size_t i = 0; i < source.cols; ++i) {
+        values[i] = value_at(source, row * source.cols + i);
+      }
+      std::vector<float> scales(groups);
+      results[row] = quantize_float8_row(
+          values, part.data() + row * groups * format_traits.group_size, scales.data());
+      std::memcpy(part.data() + size.codes + row * groups * sizeof(float), scales.data(),
+                  groups * sizeof(float));
     });
   } else {
     const std::size_t row_bytes = source.cols * (format_traits.bits / 8);

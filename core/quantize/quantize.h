@@ -41,7 +41,7 @@ struct QuantizeOptions {
   std::span<const float> importance{};
 };
 
-// Writes one part, packed_size(format, rows, cols) bytes: tiles, or for a row-major format the
+// Writes one part, packed_size(format, rows, cols) bytes: tiles, FP8, or for another format the
 // elements (f32 from any type; f16 from f32; f16 and bf16 as they are).
 // Throws Error "quantize-not-finite", "quantize-too-large" (beyond what the format's f16 scale or
 // element can hold), "quantize-unsupported" (no conversion of that kind, or a size that differs),

@@ -166,6 +166,7 @@ struct Linear {
   std::vector<std::uint8_t> codes;
   std::vector<std::uint16_t> scales;
   std::vector<std::uint8_t> zeros;
+  std::vector<float> row_scales;
   std::vector<float> x;
   std::size_t rows, cols, batch;
   WeightFormat format;
@@ -180,6 +181,16 @@ struct Linear {
     x = random_floats(batch * inputs);
     if (extreme) {
       for (float& v : x) v = v < 0 ? -1.0f : 1.0f;
+    }
+    if (t.float8()) {
+      row_scales.resize(size.scales / sizeof(float));
+      for (float& s : row_scales) s = std::abs(random_float(0.01f));
+      for (std::uint8_t& c : codes) {
+        c = static_cast<std::uint8_t>(random_size(0, 255));
+        if (extreme) c = c & 1 ? 0x7e : 0xfe;
+        if ((c & 0x7f) == 0x7f) c = 0;  // NaN is not a code
+      }
+      return;
     }
     if (!t.tiled()) {
       for (std::size_t i = 0; i < rows * inputs; ++i) {
@@ -216,7 +227,7 @@ struct Linear {
                           cols,         x.data(),
                           inputs,       {a.codes.data(), a.scales.data(), a.sums.data(), a.stride},
                           batch,        y.data(),
-                          rows};
+                          rows,         row_scales.data()};
     const std::size_t blocks = (rows + kTileRows - 1) / kTileRows;
     kernel.function(args, first_block, blocks);
     kernel.function(args, 0, first_block);
@@ -314,6 +325,31 @@ TEST(the_scalar_linear_kernel_is_the_sum_of_products) {
         }
         CHECK(std::abs(y[b * 19 + r] - sum) <= 1e-6 * size);
       }
+    }
+  }
+}
+
+TEST(the_scalar_float8_kernel_is_the_sum_of_products) {
+  const WeightFormatTraits& t = traits(WeightFormat::f8e4m3);
+  const std::size_t rows = 19, cols = 333;
+  const Linear linear(t, rows, cols, 2, false);
+  const auto y = linear.run(scalar_table(), linear_kernel(scalar_table(), t.format, 2), 0, cols);
+  for (std::size_t b = 0; b < 2; ++b) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      double sum = 0.0;
+      double size = 0.0;
+      for (std::size_t k = 0; k < cols; ++k) {
+        const std::uint8_t code = linear.codes[r * 384 + k];
+        const int exponent = code >> 3 & 15;
+        const int mantissa = code & 7;
+        const double value =
+            exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
+        const double scale = linear.row_scales[r * 3 + k / 128];
+        const double product = (code & 0x80 ? -value : value) * scale * linear.x[b * cols + k];
+        sum += product;
+        size += std::abs(product);
+      }
+      CHECK(std::abs(y[b * rows + r] - sum) <= 1e-6 * size);
     }
   }
 }

@@ -23,6 +23,16 @@ std::uint16_t u16(const std::uint8_t* at) { return static_cast<std::uint16_t>(at
 // The weight at (row, col), from the bytes alone.
 double weight_value(const MatrixPart& part, std::size_t row, std::size_t col) {
   const WeightFormatTraits& t = traits(part.format);
+  if (t.float8()) {
+    const std::size_t groups = (part.cols + 127) / 128;
+    const std::uint8_t code = part.bytes[row * groups * 128 + col];
+    const int exponent = code >> 3 & 15;
+    const double size =
+        exponent == 0 ? std::ldexp(code & 7, -9) : std::ldexp(8 + (code & 7), exponent - 10);
+    float scale;
+    std::memcpy(&scale, part.bytes + part.rows * groups * 128 + 4 * (row * groups + col / 128), 4);
+    return static_cast<float>(code & 0x80 ? -size : size) * scale;  // rounded to f32
+  }
   if (!t.tiled()) {
     const std::uint8_t* at = part.bytes + (row * part.cols + col) * (t.bits / 8);
     if (part.format == WeightFormat::f16) return half_value(u16(at));

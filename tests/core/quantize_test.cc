@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <vector>
@@ -51,7 +52,7 @@ Unpacked empty(WeightFormat format, std::size_t rows, std::size_t cols) {
 
 TEST(every_instruction_set_and_thread_count_gives_the_same_bytes) {
   for (const WeightFormatTraits& format : weight_formats()) {
-    if (!format.tiled()) continue;
+    if (format.group_size == 0) continue;
     for (const std::size_t rows : {1UL, 16UL, 53UL}) {
       const auto weights = random_weights(rows * 203, static_cast<unsigned>(rows));
       QuantizeError want;
@@ -111,7 +112,7 @@ TEST(a_tile_holds_its_rows_and_inputs_where_the_format_says) {
 
 TEST(unpacking_and_packing_again_gives_the_same_part) {
   for (const WeightFormatTraits& format : weight_formats()) {
-    if (!format.tiled()) continue;
+    if (format.group_size == 0) continue;
     const auto part = quantize(random_weights(37 * 205, 9), 37, format.format);
     Unpacked unpacked = empty(format.format, 37, 205);
     unpack_rows(part, format.format, 37, 205, unpacked.view());
@@ -171,6 +172,82 @@ TEST(sizes_that_differ_are_refused) {
               "quantize-unsupported");
   CHECK_ERROR(unpack_rows(part, WeightFormat::f16, 16, 32, unpacked.view()),
               "quantize-unsupported");
+}
+
+TEST(float8_scales_and_codes_lie_where_the_format_says) {
+  // 448 and -0.5 in the first row, zeros in the second: scale 1, then 0.
+  std::vector<float> weights(2 * 130);
+  weights[3] = 448.0F;
+  weights[5] = -0.5F;
+  weights[129] = 2.0F;
+  const auto part = quantize(weights, 2, WeightFormat::f8e4m3);
+  CHECK_EQ(part.size(), 2u * 256 + 2 * 2 * 4);
+  for (std::size_t i = 0; i < 512; ++i) {
+    CHECK_EQ(int{part[i]}, i == 3 ? 0x7e : i == 5 ? 0xb0 : i == 129 ? 0x7e : 0);
+  }
+  std::vector<float> scales(4);
+  std::memcpy(scales.data(), part.data() + 512, 16);
+  CHECK_EQ(scales[0], 1.0F);
+  CHECK_EQ(scales[1], 2.0F / 448.0F);
+  CHECK_EQ(scales[2], 0.0F);
+  CHECK_EQ(scales[3], 0.0F);
+}
+
+TEST(float8_takes_the_smallest_and_the_largest_weights) {
+  for (const float size : {0x1p-149F, 0x1p-140F, 1e-30F, 1e30F, 0x1.8p127F}) {
+    std::vector<float> weights(128);
+    weights[0] = size;
+    weights[1] = -size;
+    const auto part = quantize(weights, 1, WeightFormat::f8e4m3);
+    std::vector<float> values(128);
+    dequantize_rows(part, WeightFormat::f8e4m3, 1, 128, values);
+    CHECK(std::abs(values[0] / size - 1.0F) < 1e-6F || size < 1e-40F);
+    CHECK(values[0] > 0.0F && values[1] == -values[0]);
+  }
+  const std::vector<float> huge(128, std::numeric_limits<float>::max());
+  CHECK_ERROR(quantize(huge, 1, WeightFormat::f8e4m3), "quantize-too-large");
+}
+
+TEST(packing_float8_refuses_what_is_no_weight) {
+  Unpacked rows = empty(WeightFormat::f8e4m3, 2, 130);
+  std::vector<std::uint8_t> part(packed_size(WeightFormat::f8e4m3, 2, 130).total());
+  const auto packed = [&] { pack_rows(rows.view(), WeightFormat::f8e4m3, 2, 130, part); };
+  packed();
+  for (const float bad : {-1.0F, -0.0F, 0x1.1p119F, std::numeric_limits<float>::infinity(),
+                          std::numeric_limits<float>::quiet_NaN()}) {
+    rows.scales[3] = bad;
+    CHECK_ERROR(packed(), "quantize-unsupported");
+  }
+  rows.scales[3] = 0x1p119F;
+  packed();
+  for (const int bad : {0x7f, 0xff}) {
+    rows.codes[259] = static_cast<std::uint8_t>(bad);
+    CHECK_ERROR(packed(), "quantize-unsupported");
+  }
+  rows.codes[259] = 0x7e;
+  rows.zeros[0] = 1;
+  CHECK_ERROR(packed(), "quantize-unsupported");
+}
+
+TEST(float8_converts_to_the_nearest_both_ways) {
+  for (int code = 0; code < 256; ++code) {
+    if ((code & 127) == 127) continue;
+    const int exponent = code >> 3 & 15;
+    const double size =
+        exponent == 0 ? std::ldexp(code & 7, -9) : std::ldexp(8 + (code & 7), exponent - 10);
+    const float value = e4m3_to_f32(static_cast<std::uint8_t>(code));
+    CHECK_EQ(static_cast<double>(value), code < 128 ? size : -size);
+    CHECK_EQ(f32_to_e4m3(value), code);
+    if (code >= 126 || code == 0) continue;
+    // Halfway to the next lies what goes to the even of both; a little aside, to the nearer.
+    const float half = (value + e4m3_to_f32(static_cast<std::uint8_t>(code + 1))) / 2;
+    CHECK_EQ(int{f32_to_e4m3(half)}, code + (code & 1));
+    CHECK_EQ(int{f32_to_e4m3(std::nextafter(half, 1e9F))}, code + 1);
+    CHECK_EQ(int{f32_to_e4m3(std::nextafter(half, 0.0F))}, code);
+  }
+  CHECK_EQ(f32_to_e4m3(-0.0F), 0x80);
+  CHECK_EQ(f32_to_e4m3(1e9F), 0x7e);
+  CHECK_EQ(f32_to_e4m3(-465.0F), 0xfe);
 }
 
 TEST(halves_convert_exactly_both_ways) {

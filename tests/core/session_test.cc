@@ -165,7 +165,8 @@ TEST(every_machine_gives_these_bits) {
   };
   for (const Known& known : {Known{WeightFormat::w4g32, KvFormat::f16, 12661922406385066910u},
                              Known{WeightFormat::w8g128, KvFormat::int8, 15207122880902594528u},
-                             Known{WeightFormat::bf16, KvFormat::f32, 478196698934277324u}}) {
+                             Known{WeightFormat::bf16, KvFormat::f32, 478196698934277324u},
+                             Known{WeightFormat::f8e4m3, KvFormat::f16, 5029192489433981072u}}) {
     Session session(toy_model({.matrices = known.format}), options("", 2, known.kv));
     CHECK_EQ(fingerprint(feed(session, session.create_sequence(), tokens, 33)), known.hash);
   }

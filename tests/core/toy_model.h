@@ -85,6 +85,17 @@ class ToyWeights {
             bool norm) {
     const WeightFormatTraits& t = traits(format);
     const PackedSize size = packed_size(format, rows, cols);
+    if (t.float8()) {
+      for (std::size_t i = 0; i < size.codes; ++i) {
+        const auto code = static_cast<std::uint8_t>(random_() >> 24);
+        out[i] = (code & 0x7f) == 0x7f ? 0 : code;
+      }
+      for (std::size_t i = 0; i < size.scales; i += 4) {
+        const float scale = (1.0f + 0.5f * unit()) / 512.0f;
+        std::memcpy(out + size.codes + i, &scale, 4);
+      }
+      return;
+    }
     if (t.tiled()) {
       for (std::size_t i = 0; i < size.codes; ++i) {
         std::uint8_t code = static_cast<std::uint8_t>(random_() >> 24);

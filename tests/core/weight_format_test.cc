@@ -25,6 +25,13 @@ TEST(packed_size_pads_rows_to_16_and_inputs_to_the_group) {
   CHECK_EQ(packed_size(WeightFormat::w2g128z, 16, 1).total(), 16u * 128 / 4 + 16 * 2 + 16);
 }
 
+TEST(float8_pads_inputs_alone) {
+  const PackedSize size = packed_size(WeightFormat::f8e4m3, 17, 129);
+  CHECK_EQ(size.codes, 17u * 256);
+  CHECK_EQ(size.scales, 17u * 2 * 4);
+  CHECK_EQ(size.zeros, 0u);
+}
+
 TEST(row_major_formats_are_not_padded) {
   CHECK_EQ(packed_size(WeightFormat::bf16, 17, 65).total(), 17u * 65 * 2);
 }

@@ -257,13 +257,6 @@ def test_what_makes_no_sense_is_refused_by_key(changes: dict[str, Any], key: str
     assert error.params["key"] == key
 
 
-@pytest.mark.parametrize("method", ["gptq", "awq", "fp8", "bitsandbytes"])
-def test_quantized_checkpoints_are_refused(method: str) -> None:
-    error = refusal(R1_QWEN_1_5B, quantization_config={"quant_method": method, "bits": 4})
-    assert error.code == "checkpoint-quantized"
-    assert method in str(error)
-
-
 @pytest.mark.parametrize(
     "changes",
     [

@@ -49,6 +49,14 @@ inline F32x16 load_i8(const std::int8_t* p) {
   return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)),
           _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)))};
 }
+inline F32x16 load_e4m3(const std::uint8_t* p) {
+  // Sign extension puts the sign where a shift brings it to the top; the copy below it goes.
+  const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  const __m256i fields = _mm256_set1_epi16(static_cast<short>(0xbf80));
+  const __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), fields);
+  return {_mm256_cvtph_ps(_mm256_castsi256_si128(half)),
+          _mm256_cvtph_ps(_mm256_extracti128_si256(half, 1))};
+}
 inline void store(float* p, F32x16 x) {
   _mm256_storeu_ps(p, x.low);
   _mm256_storeu_ps(p + 8, x.high);

@@ -19,6 +19,7 @@ constexpr std::size_t kValueVectors = 1;
 #include "kernels/generic/attention.inl"
 #include "kernels/generic/attention_int8.inl"
 #include "kernels/generic/linear_float.inl"
+#include "kernels/generic/linear_float8.inl"
 
 // clang-format off
 constinit const KernelTable table{
@@ -53,6 +54,7 @@ constinit const KernelTable table{
     {"gemv_w2g32z_a8_avx2", gemv_w2g32z_a8},
     {"gemv_w2g64z_a8_avx2", gemv_w2g64z_a8},
     {"gemv_w2g128z_a8_avx2", gemv_w2g128z_a8},
+    {"linear_f8e4m3_avx2", linear_f8e4m3},
   },
   {
     {"linear_f32_avx2", linear_f32},
@@ -79,6 +81,7 @@ constinit const KernelTable table{
     {"gemm_w2g32z_a8_avx2", gemm_w2g32z_a8},
     {"gemm_w2g64z_a8_avx2", gemm_w2g64z_a8},
     {"gemm_w2g128z_a8_avx2", gemm_w2g128z_a8},
+    {"linear_f8e4m3_avx2", linear_f8e4m3},
   },
 };
 // clang-format on

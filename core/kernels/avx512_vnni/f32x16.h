@@ -39,6 +39,12 @@ inline F32x16 load_i8(const std::int8_t* p) {
   const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes))};
 }
+inline F32x16 load_e4m3(const std::uint8_t* p) {
+  // Sign extension puts the sign where a shift brings it to the top; the copy below it goes.
+  const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  const __m256i fields = _mm256_set1_epi16(static_cast<short>(0xbf80));
+  return {_mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(wide, 7), fields))};
+}
 inline void store(float* p, F32x16 x) { _mm512_storeu_ps(p, x.value); }
 inline void store_first(float* p, F32x16 x, std::size_t n) {
   _mm512_mask_storeu_ps(p, first_lanes(n), x.value);

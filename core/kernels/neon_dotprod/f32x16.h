@@ -52,6 +52,18 @@ inline F32x16 load_i8(const std::int8_t* p) {
   return {{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
            vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))}};
 }
+inline F32x16 load_e4m3(const std::uint8_t* p) {
+  // Sign extension puts the sign where a shift brings it to the top; the copy below it goes.
+  const int8x16_t codes = vreinterpretq_s8_u8(vld1q_u8(p));
+  const uint16x8_t fields = vdupq_n_u16(0xbf80);
+  const uint16x8_t wide[2] = {
+      vandq_u16(vreinterpretq_u16_s16(vshll_n_s8(vget_low_s8(codes), 7)), fields),
+      vandq_u16(vreinterpretq_u16_s16(vshll_n_s8(vget_high_s8(codes), 7)), fields)};
+  return each([&](int i) {
+    const uint16x4_t four = i % 2 == 0 ? vget_low_u16(wide[i / 2]) : vget_high_u16(wide[i / 2]);
+    return vcvt_f32_f16(vreinterpret_f16_u16(four));
+  });
+}
 inline void store(float* p, F32x16 x) {
   for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, x.part[i]);
 }

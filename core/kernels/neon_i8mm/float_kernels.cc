@@ -21,6 +21,7 @@ constexpr std::size_t kValueVectors = 1;
 #include "kernels/generic/attention.inl"
 #include "kernels/generic/attention_int8.inl"
 #include "kernels/generic/linear_float.inl"
+#include "kernels/generic/linear_float8.inl"
 
 // clang-format off
 constinit const KernelTable table{
@@ -55,6 +56,7 @@ constinit const KernelTable table{
     {"gemv_w2g32z_a8_neon_dotprod", neon_dotprod::gemv_w2g32z_a8},
     {"gemv_w2g64z_a8_neon_dotprod", neon_dotprod::gemv_w2g64z_a8},
     {"gemv_w2g128z_a8_neon_dotprod", neon_dotprod::gemv_w2g128z_a8},
+    {"linear_f8e4m3_neon_i8mm", linear_f8e4m3},
   },
   {
     {"linear_f32_neon_i8mm", linear_f32},
@@ -81,6 +83,7 @@ constinit const KernelTable table{
     {"gemm_w2g32z_a8_neon_i8mm", gemm_w2g32z_a8},
     {"gemm_w2g64z_a8_neon_i8mm", gemm_w2g64z_a8},
     {"gemm_w2g128z_a8_neon_i8mm", gemm_w2g128z_a8},
+    {"linear_f8e4m3_neon_i8mm", linear_f8e4m3},
   },
 };
 // clang-format on

@@ -78,6 +78,12 @@ inline F32x16 broadcast_f16(const std::uint16_t* p) { return broadcast(half_to_f
 inline F32x16 load_i8(const std::int8_t* p) {
   return each([=](int i) { return static_cast<float>(p[i]); });
 }
+// E4M3 times 2^-8: an f16 has the same fields, and a bias 8 larger.
+inline F32x16 load_e4m3(const std::uint8_t* p) {
+  return each([=](int i) {
+    return half_to_float(static_cast<std::uint16_t>((p[i] & 0x80u) << 8 | (p[i] & 0x7fu) << 7));
+  });
+}
 inline void store(float* p, F32x16 x) {
   for (int i = 0; i < 16; ++i) p[i] = x.lane[i];
 }

@@ -8,6 +8,7 @@ namespace pocketr1::scalar {
 void linear_f32(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void linear_f16(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void linear_bf16(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
+void linear_f8e4m3(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void linear_w8g32_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void linear_w8g64_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);
 void linear_w8g128_a8(const LinearArgs& p, std::size_t block_begin, std::size_t block_end);

@@ -44,8 +44,8 @@ def from_config(
 
     Raises:
         CheckpointError: the model is of another kind (``checkpoint-architecture``), has experts
-            (``checkpoint-experts``), is quantized already (``checkpoint-quantized``), or a key is
-            missing, wrong or not supported (``checkpoint-config-invalid``, ``-unsupported``).
+            (``checkpoint-experts``), or a key is missing, wrong or not supported
+            (``checkpoint-config-invalid``, ``-unsupported``).
     """
     keys = Config(config, where)
     model_type = keys.get("model_type")
@@ -66,13 +66,6 @@ def from_config(
             value=model_type,
             supported=", ".join(SUPPORTED),
         )
-    for key in ("quantization_config", "compression_config"):
-        quantization = keys.get(key)
-        if quantization:
-            method = quantization.get("quant_method") if isinstance(quantization, dict) else None
-            raise CheckpointError(
-                "checkpoint-quantized", where=str(where), key=key, method=str(method or "unknown")
-            )
     layer_types = keys.get("layer_types") or []
     if not isinstance(layer_types, list):
         raise keys.invalid("layer_types", "is not a list")

@@ -17,6 +17,7 @@ from pocketr1.errors import BundleError
 
 __all__ = [
     "CHUNK_BYTES",
+    "FLOAT8",
     "BundleLayout",
     "Part",
     "Segment",
@@ -34,6 +35,8 @@ PART_ALIGNMENT = 64
 BLOCK_ROWS = 16
 CHUNK_BYTES = 4 << 20  # what one SHA-256 covers
 
+FLOAT8 = "f8e4m3"
+_FLOAT8_GROUP = 128
 _ROW_MAJOR = {"f32": "F32", "f16": "F16", "bf16": "BF16"}
 
 
@@ -146,7 +149,9 @@ class BundleLayout:
 
 
 def group_size(weight_format: str) -> int:
-    """Inputs that share a scale; 0 where the format is row-major."""
+    """Inputs that share a scale; 0 where the format has no scales."""
+    if weight_format == FLOAT8:
+        return _FLOAT8_GROUP
     return 0 if weight_format in _ROW_MAJOR else int(weight_format[3:].rstrip("z"))
 
 
@@ -266,6 +271,12 @@ def _arrays(
     """Yield (entry name, dtype, shape, bytes) of a part's arrays, in the order of their data."""
     if tensor.format in _ROW_MAJOR:
         yield name, _ROW_MAJOR[tensor.format], [slab.rows, *tensor.shape[1:]], slab.codes
+        return
+    if tensor.format == FLOAT8:
+        inputs = slab.codes // slab.rows
+        groups = inputs // _FLOAT8_GROUP
+        yield f"{name}.codes", "F8_E4M3", [slab.rows, inputs], slab.codes
+        yield f"{name}.scales", "F32", [slab.rows, groups], slab.scales
         return
     blocks = -(-slab.rows // BLOCK_ROWS)
     groups = slab.scales // 2 // BLOCK_ROWS // blocks

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketr1 import _core
-from pocketr1.bundle.layout import group_size
+from pocketr1.bundle.layout import FLOAT8, group_size
 from pocketr1.errors import BundleError
 
 __all__ = ["UnpackedTensor", "read_weights", "unpack"]
@@ -19,16 +19,22 @@ __all__ = ["UnpackedTensor", "read_weights", "unpack"]
 
 @dataclass(frozen=True)
 class UnpackedTensor:
-    """A quantized matrix; a weight is ``(code - zero) * scale`` of its row and group."""
+    """A quantized matrix; a weight is ``(code - zero) * scale`` of its row and group.
+
+    In f8e4m3 it is the code's value times the scale, as :func:`read_weights` gives it.
+    """
 
     name: str
-    format: str  # w8g128, w4g64z, …
-    codes: NDArray[Any]  # (rows, columns); int8 in 8 bits, uint8 in fewer
+    format: str  # w8g128, w4g64z, f8e4m3, …
+    codes: NDArray[Any]  # (rows, columns); int8 in 8 bits, uint8 in fewer and of FP8's bits
     scales: NDArray[np.float32]  # (rows, groups)
     zeros: NDArray[np.uint8]  # (rows, groups); without zero points 8, 4, 2 (4, 3, 2 bits) or 0
 
     def dequantize(self) -> NDArray[np.float32]:
         """Return the weights, float32 (rows, columns), as the engine's scalar kernels see them."""
+        if self.format == FLOAT8:
+            part = _core.pack_rows(self.codes, self.scales, self.zeros, self.format)
+            return _core.dequantize_rows(part, self.format, *self.codes.shape)
         group = np.arange(self.codes.shape[1]) // group_size(self.format)
         steps = self.codes.astype(np.int16) - self.zeros.astype(np.int16)[:, group]
         weights: NDArray[np.float32] = steps.astype(np.float32) * self.scales[:, group]
@@ -36,7 +42,7 @@ class UnpackedTensor:
 
 
 def unpack(bundle: str | Path | _core.Bundle, tensor: str) -> UnpackedTensor:
-    """Return codes, scales and zero points of a tensor in a tile format.
+    """Return codes, scales and zero points of a tensor in a format that has them.
 
     Raises:
         BundleError: the bundle cannot be read, lacks the tensor (``bundle-no-tensor``), or keeps it

@@ -31,7 +31,14 @@ from numpy.typing import NDArray
 
 from pocketr1.bundle.files import explain_write_errors, sync_directory, write_all, write_file
 from pocketr1.bundle.journal import Job, Journal, Lock, PartError
-from pocketr1.bundle.layout import CHUNK_BYTES, BundleLayout, Part, plan_layout, signed_scales
+from pocketr1.bundle.layout import (
+    CHUNK_BYTES,
+    FLOAT8,
+    BundleLayout,
+    Part,
+    plan_layout,
+    signed_scales,
+)
 from pocketr1.errors import BundleError, CompressionError
 
 __all__ = ["BundleWriter", "partial_path"]
@@ -319,10 +326,12 @@ class BundleWriter:
         if data.nbytes != part.size:
             raise ValueError(f"{data.nbytes} bytes for a part of {part.size}")
         tensor = self.layout.tensors[part.tensor]
-        scales = data[part.codes : part.codes + part.scales].view("<u2")
+        # Bits above the limit: infinity, NaN, the sign; f32 above 2^119 in FP8.
+        kind, limit = ("<u4", 0x7B000000) if tensor.format == FLOAT8 else ("<u2", 0x7BFF)
+        scales = data[part.codes : part.codes + part.scales].view(kind)
         if signed_scales(tensor.format):
             scales = scales & 0x7FFF
-        if part.scales and int(scales.max()) > 0x7BFF:  # infinity, NaN, or the sign bit
+        if part.scales and int(scales.max()) > limit:
             reason = f'tensor "{tensor.name}": a scale is negative or not finite'
             raise BundleError("bundle-scales", where=file, reason=reason)
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from pocketr1 import arch
 from pocketr1.checkpoint.files import locate, read_json
+from pocketr1.checkpoint.schemes import Quantization, read_quantization
+from pocketr1.checkpoint.stored import read_into
 from pocketr1.checkpoint.tensors import TensorInfo, read_table
 from pocketr1.errors import CheckpointError
 
@@ -43,6 +45,7 @@ class Checkpoint:
     missing_shards: tuple[Path, ...]  # weight files that are not, with allow_missing
     tokenizer_files: tuple[Path, ...]
     ignored: tuple[str, ...]  # tensors in the files that the model does not need
+    quantization: Quantization | None = None  # where weights are stored encoded
 
     @property
     def parameters(self) -> int:
@@ -50,7 +53,7 @@ class Checkpoint:
         return sum(math.prod(shape) for shape in arch.expected_tensors(self.spec).values())
 
     def read_rows(self, name: str, begin: int = 0, end: int | None = None) -> NDArray[Any]:
-        """Read rows ``[begin, end)`` of a tensor as they are stored.
+        """Read rows ``[begin, end)`` of a tensor as they are stored, or decoded.
 
         Returns:
             uint16 bit patterns for bf16 and f16, float32 for f32; shape (rows, columns), or (n,) of
@@ -58,7 +61,8 @@ class Checkpoint:
 
         Raises:
             CheckpointError: ``checkpoint-shard-missing`` while the tensor's shard has not arrived,
-                ``checkpoint-read`` where the file is gone, unreadable or cut short.
+                ``checkpoint-read`` where the file is gone, unreadable or cut short,
+                ``checkpoint-encoded-value`` where an encoded value makes no sense.
             KeyError, IndexError: the model has no such tensor or no such rows.
         """
         if name in self.awaited:
@@ -68,16 +72,27 @@ class Checkpoint:
         end = rows if end is None else end
         if not 0 <= begin <= end <= rows:
             raise IndexError(f"rows {begin}:{end} of {name}, which has {rows}")
+        if tensor.decoder is not None:
+            return tensor.decoder.rows(begin, end)
         out: NDArray[Any] = np.empty((end - begin, *tensor.shape[1:]), _ELEMENTS[tensor.dtype])
         row_bytes = tensor.nbytes // rows
-        _read_into(tensor.file, tensor.offset + begin * row_bytes, out, tensor.source_name)
+        read_into(tensor.file, tensor.offset + begin * row_bytes, out, tensor.source_name)
         return out
 
     def core_arguments(self) -> tuple[str, list[str], list[tuple[str, str, list[int], int, int]]]:
         """Return the arguments of ``_core.Model.open_checkpoint``.
 
         The spec as JSON, the files, and of each tensor (name, format, shape, file index, offset).
+
+        Raises:
+            CheckpointError: ``checkpoint-shard-missing``, or ``checkpoint-encoded-run`` where a
+                tensor is not stored as numbers.
         """
+        for tensor in self.tensors.values():
+            if tensor.decoder is not None:
+                raise CheckpointError(
+                    "checkpoint-encoded-run", where=str(tensor.file), tensor=tensor.source_name
+                )
         if self.missing_shards:
             raise _shards_missing(self.missing_shards, len(self.files) + len(self.missing_shards))
         numbers = {path: number for number, path in enumerate(self.files)}
@@ -114,11 +129,13 @@ def open(
     """
     files = locate(Path(path), None if config_path is None else Path(config_path), headers)
     generation = read_json(files.generation) if files.generation else None
-    architecture = arch.from_config(read_json(files.config), files.config, generation)
+    config = read_json(files.config)
+    architecture = arch.from_config(config, files.config, generation)
+    quantization = read_quantization(config, files.config)
     missing = tuple(shard for shard in files.shards if not shard.is_file())
     if missing and headers is None and (not allow_missing or files.index is None):
         raise _shards_missing(missing, len(files.shards))
-    table = read_table(files, architecture, frozenset(missing), headers)
+    table = read_table(files, architecture, frozenset(missing), headers, quantization)
     return Checkpoint(
         path=files.directory,
         config_path=files.config,
@@ -129,6 +146,7 @@ def open(
         missing_shards=missing,
         tokenizer_files=files.tokenizer,
         ignored=table.ignored,
+        quantization=quantization,
     )
 
 
@@ -139,23 +157,6 @@ def as_float32(raw: NDArray[Any], dtype: str) -> NDArray[np.float32]:
     if dtype == "f16":
         return raw.view(np.float16).astype(np.float32)
     return raw.astype(np.float32, copy=False)
-
-
-def _read_into(path: Path, offset: int, out: NDArray[Any], tensor: str) -> None:
-    view = out.reshape(-1).view(np.uint8).data
-    try:
-        with path.open("rb", buffering=0) as file:
-            file.seek(offset)
-            filled = 0
-            while filled < len(view):
-                count = file.readinto(view[filled:])
-                if not count:
-                    reason = f"it ends within {tensor}"
-                    raise CheckpointError("checkpoint-read", where=str(path), reason=reason)
-                filled += count
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise CheckpointError("checkpoint-read", where=str(path), reason=reason) from error
 
 
 def _shards_missing(missing: tuple[Path, ...], total: int) -> CheckpointError:

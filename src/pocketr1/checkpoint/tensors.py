@@ -8,7 +8,11 @@ from pathlib import Path
 
 from pocketr1 import _core
 from pocketr1.arch import Architecture, expected_tensors
+from pocketr1.checkpoint.decoder import Decoder
+from pocketr1.checkpoint.encoded import join
 from pocketr1.checkpoint.files import CheckpointFiles
+from pocketr1.checkpoint.schemes import Quantization
+from pocketr1.checkpoint.stored import Entry, read_numbers, read_rows
 from pocketr1.errors import CheckpointError
 
 __all__ = ["Entry", "TensorInfo", "TensorTable", "read_table"]
@@ -27,20 +31,10 @@ class TensorInfo:
     source_name: str  # in the file: model.layers.0.self_attn.q_proj.weight
     dtype: str  # "bf16", "f16" or "f32"
     shape: tuple[int, ...]  # (outputs, inputs), or (n,)
-    file: Path
+    file: Path  # of an encoded tensor, the one that holds its codes
     offset: int  # bytes from the start of the file
-    nbytes: int
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of a safetensors header."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    file: Path
-    begin: int
-    end: int
+    nbytes: int  # of an encoded tensor, codes, scales and whatever belongs to them
+    decoder: Decoder | None = None  # where it is stored encoded
 
 
 @dataclass(frozen=True)
@@ -58,11 +52,13 @@ def read_table(
     architecture: Architecture,
     missing: frozenset[Path],
     headers: Path | None = None,
+    quantization: Quantization | None = None,
 ) -> TensorTable:
     """Read the headers of all shards but the ``missing`` ones, and check every tensor.
 
     headers: a directory with a stand-in of every missing shard, of its name, header and size; with
         it their tensors have their places already, though nothing can be read there yet.
+    quantization: how the weights are stored encoded; all files must be there then.
 
     Kept as transformers does: ``rotary_emb.inv_freq`` is ignored. Where embeddings are tied, a
     head that equals the embedding is ignored, one that differs is used (the model is then untied,
@@ -70,25 +66,32 @@ def read_table(
 
     Raises:
         CheckpointError: ``checkpoint-tensor-missing``, ``-unknown``, ``-shape``, ``-type``,
-            ``-twice``, ``checkpoint-index-invalid``, or ``safetensors-invalid``.
+            ``-twice``, ``checkpoint-encoded-missing-file``, ``-type``, ``-value``,
+            ``checkpoint-index-invalid``, or ``safetensors-invalid``.
     """
+    if quantization is not None and missing:
+        raise CheckpointError("checkpoint-encoded-missing-file", where=str(min(missing)))
     unread = missing if headers is None else frozenset[Path]()
     entries = _read_headers(
         files, unread, {path: headers / path.name for path in missing if headers}
     )
+    ignored: list[str] = []
+    if quantization is not None:
+        entries, needless = join(entries, quantization)
+        ignored += needless
     absent = {name: path for name, path in (files.shard_of or {}).items() if path in unread}
     architecture = _resolve_tying(architecture, entries, absent | _lying_in(entries, missing))
     canonical = {source: name for name, source in architecture.tensor_names.items()}
-    ignored = []
     for source, entry in entries.items():
         if source in canonical:
             continue
         tied_head = source == _HEAD and architecture.spec.tied_embeddings
-        if not tied_head and not source.endswith("rotary_emb.inv_freq"):
+        needless_bias = source.endswith(".bias") and _is_needless(source, entries)
+        if not tied_head and not needless_bias and not source.endswith("rotary_emb.inv_freq"):
             raise CheckpointError(
                 "checkpoint-tensor-unknown",
                 where=str(entry.file),
-                tensor=source,
+                tensor=entry.name,
                 architecture=architecture.spec.architecture,
             )
         ignored.append(source)
@@ -115,6 +118,15 @@ def read_table(
     return TensorTable(architecture, tensors, awaited, tuple(ignored))
 
 
+def _is_needless(bias: str, entries: Mapping[str, Entry]) -> bool:
+    """Whether a bias of an encoded weight is zero: some tools give one to every layer."""
+    weight = entries.get(bias.removesuffix("bias") + "weight")
+    entry = entries[bias]
+    if weight is None or weight.decoder is None or entry.dtype not in _DTYPES:
+        return False
+    return not read_numbers(entry, read_rows(entry)).any()
+
+
 def _lying_in(entries: Mapping[str, Entry], shards: frozenset[Path]) -> dict[str, Path]:
     return {name: entry.file for name, entry in entries.items() if entry.file in shards}
 
@@ -135,7 +147,7 @@ def _read_headers(
                     other=str(entries[name].file),
                     tensor=name,
                 )
-            entries[name] = Entry(dtype, tuple(shape), path, begin, end)
+            entries[name] = Entry(dtype, tuple(shape), path, begin, end, name)
     if files.shard_of is not None:
         _check_index(files.index or files.shards[0], files.shard_of, entries, missing)
     return entries
@@ -186,7 +198,7 @@ def _resolve_tying(
 
 
 def _equal(a: Entry, b: Entry) -> bool:
-    if (a.dtype, a.shape) != (b.dtype, b.shape):
+    if (a.dtype, a.shape) != (b.dtype, b.shape) or a.decoder or b.decoder:
         return False
     try:
         with a.file.open("rb") as one, b.file.open("rb") as other:
@@ -209,20 +221,21 @@ def _check(name: str, source: str, shape: tuple[int, ...], entry: Entry) -> Tens
         raise CheckpointError(
             "checkpoint-tensor-shape",
             where=str(entry.file),
-            tensor=source,
+            tensor=entry.name,
             actual=list(entry.shape),
             expected=list(shape),
         )
-    if entry.dtype not in _DTYPES:
+    if entry.decoder is None and entry.dtype not in _DTYPES:
         raise CheckpointError(
             "checkpoint-tensor-type", where=str(entry.file), tensor=source, dtype=entry.dtype
         )
     return TensorInfo(
         name=name,
-        source_name=source,
-        dtype=_DTYPES[entry.dtype],
+        source_name=entry.name,
+        dtype=_DTYPES[entry.dtype] if entry.decoder is None else entry.decoder.dtype,
         shape=shape,
         file=entry.file,
         offset=entry.begin,
         nbytes=entry.end - entry.begin,
+        decoder=entry.decoder,
     )

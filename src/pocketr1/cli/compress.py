@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pocketr1.cli.evaluate import MaxDrop, MaxKld, write_page
+from pocketr1.cli.numbers import bits as bits_of
 from pocketr1.cli.numbers import decimal, size, whole
 from pocketr1.cli.options import Json, Threads
 from pocketr1.cli.output import print_json, show, show_table
@@ -25,9 +26,12 @@ def compress(
     source: Annotated[str, typer.Argument(metavar="SRC", help="cli-argument-source")],
     output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="cli-option-output")],
     bits: Annotated[
-        int,
+        Any,
         typer.Option(
-            metavar="{16,8,4,3,2}", parser=whole("--bits"), show_default="8", help="cli-option-bits"
+            metavar="{16,8,4,3,2,f8}",
+            parser=bits_of("--bits"),
+            show_default="8",
+            help="cli-option-bits",
         ),
     ] = 8,
     group_size: Annotated[
@@ -41,17 +45,17 @@ def compress(
     ] = 128,
     asymmetric: Annotated[bool, typer.Option("--asymmetric", help="cli-option-asymmetric")] = False,
     embedding_bits: Annotated[
-        int | None,
+        Any,
         typer.Option(
-            metavar="{16,8,4,3,2}",
-            parser=whole("--embedding-bits"),
+            metavar="{16,8,4,3,2,f8}",
+            parser=bits_of("--embedding-bits"),
             help="cli-option-embedding-bits",
         ),
     ] = None,
     head_bits: Annotated[
-        int | None,
+        Any,
         typer.Option(
-            metavar="{16,8,4,3,2}", parser=whole("--head-bits"), help="cli-option-head-bits"
+            metavar="{16,8,4,3,2,f8}", parser=bits_of("--head-bits"), help="cli-option-head-bits"
         ),
     ] = None,
     target_size: Annotated[
@@ -256,6 +260,9 @@ def _rows(result: Estimate | CompressionReport) -> dict[str, str]:
         "cli-compress-time": f"{result.seconds:.1f} s",
         "cli-compress-memory": f"{result.peak_rss_bytes / 1e6:.1f} MB",
     }
+    encoded = result.carried_tensors + result.requantized_tensors
+    if encoded:
+        rows["cli-compress-carried"] = f"{result.carried_tensors} / {encoded}"
     if result.resumed_segments:
         rows["cli-compress-resumed"] = f"{result.resumed_segments} / {bundle.segments}"
     return rows

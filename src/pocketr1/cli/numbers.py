@@ -7,7 +7,16 @@ from collections.abc import Callable
 
 from pocketr1.errors import UsageError
 
-__all__ = ["decimal", "points", "size", "whole"]
+__all__ = ["bits", "decimal", "points", "size", "whole"]
+
+
+def bits(option: str) -> Callable[[str], int | str]:
+    """Return the parser of ``option``'s bits: a whole number, or ``f8``."""
+
+    def parse(value: str) -> int | str:
+        return value if value == "f8" else whole(option)(value)
+
+    return parse
 
 
 def whole(option: str) -> Callable[[str], int]:

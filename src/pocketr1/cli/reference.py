@@ -59,10 +59,14 @@ judgement it was published with), `verified`; with `--tensors` also `tensors`.
 
 `compress`: `bundle` (the report on what was made), `seconds`, `resumed_segments`,
 `peak_rss_bytes`, `evaluation` (the document of an evaluation, where there is a gate; where that
-failed, in the error's `params`); with `--dry-run` the estimate: `source_bytes`, `parameters`,
-`output_bytes`, `weight_bytes`, `bits_per_weight`, `decoder_bits_per_weight`, `seconds`,
-`peak_memory_bytes`, `disk_needed_bytes`, `disk_free_bytes`, `run_memory_bytes`,
-`kv_bytes_per_token`.
+failed, in the error's `params`), `carried_tensors` and `requantized_tensors` (of a source that was
+quantized already: taken as they are, or decoded and quantized anew); with `--dry-run` the
+estimate: `source_bytes`, `parameters`, `output_bytes`, `weight_bytes`, `bits_per_weight`,
+`decoder_bits_per_weight`, `seconds`, `peak_memory_bytes`, `disk_needed_bytes`, `disk_free_bytes`,
+`run_memory_bytes`, `kv_bytes_per_token`.
+
+`export`: `path`, `format`, `file_bytes`, `parameters`, `types` (matrices of each), `matrices`,
+`exact` (matrices that lost nothing), `seconds`.
 
 `evaluate`: `kind` (`evaluation`), `verdict` (`pass`, `fail`, or null where nothing is judged; exit
 code 1 with `fail`), `model` and `reference` (as `inspect`, and `peak_rss_bytes` of a process that

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 __all__ = ["BITS", "DEFAULTS", "GROUP_SIZES", "Defaults"]
 
-BITS = (16, 8, 4, 3, 2)
+#: ``f8`` is FP8: E4M3 with a scale per row and 128 inputs, whatever the group size.
+BITS: tuple[int | str, ...] = (16, 8, 4, 3, 2, "f8")
 GROUP_SIZES = (32, 64, 128)
 
 
@@ -14,11 +15,11 @@ GROUP_SIZES = (32, 64, 128)
 class Defaults:
     """Defaults of :class:`pocketr1.compress.Quantizer` and of ``pocketr1 compress``."""
 
-    bits: int = 8
+    bits: int | str = 8
     group_size: int = 128  # inputs that share a scale
     symmetric: bool = True  # False: integer zero points, 4 bits and fewer
-    embedding_bits: int | None = None  # None: as ``bits``
-    head_bits: int | None = None  # None: as ``bits``; a tied head is the embedding
+    embedding_bits: int | str | None = None  # None: as ``bits``
+    head_bits: int | str | None = None  # None: as ``bits``; a tied head is the embedding
     threads: int | None = None  # None: as many as there are fast cores
     calibration_samples: int = 128  # where it is calibrated
     discard_source: bool = False

@@ -80,6 +80,8 @@ class CompressionReport:
     resumed_segments: int  # that an earlier run had finished
     peak_rss_bytes: int  # of this process, since it began
     evaluation: Mapping[str, Any] | None = None  # what the gate measured
+    carried_tensors: int = 0  # of a quantized source, whose codes were taken as they are
+    requantized_tensors: int = 0  # of one, that were decoded and quantized anew
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON types."""
@@ -89,6 +91,8 @@ class CompressionReport:
             "resumed_segments": self.resumed_segments,
             "peak_rss_bytes": self.peak_rss_bytes,
             "evaluation": None if self.evaluation is None else dict(self.evaluation),
+            "carried_tensors": self.carried_tensors,
+            "requantized_tensors": self.requantized_tensors,
         }
 
 
@@ -105,11 +109,11 @@ class Quantizer:
         model_path: str | Path,
         config_path: str | Path | None = None,
         output_path: str | Path | None = None,
-        bits: int = DEFAULTS.bits,
+        bits: int | str = DEFAULTS.bits,
         group_size: int = DEFAULTS.group_size,
         symmetric: bool = DEFAULTS.symmetric,
-        embedding_bits: int | None = DEFAULTS.embedding_bits,
-        head_bits: int | None = DEFAULTS.head_bits,
+        embedding_bits: int | str | None = DEFAULTS.embedding_bits,
+        head_bits: int | str | None = DEFAULTS.head_bits,
         threads: int | None = DEFAULTS.threads,
         calibration_data: str | Path | None = None,
         calibration_samples: int | None = None,
@@ -125,10 +129,13 @@ class Quantizer:
         """Check the options; nothing is read yet.
 
         Args:
-            model_path: a Hugging Face directory, one safetensors file, or a safetensors index.
+            model_path: a Hugging Face directory, one safetensors file, or a safetensors index;
+                quantized checkpoints (FP8, GPTQ, AWQ, compressed-tensors) too. A matrix whose own
+                encoding is the one asked for is carried as it is, any other is quantized anew.
             config_path: a ``config.json`` that does not lie beside the weights.
             output_path: the bundle's directory; its parent is created.
-            bits: 16 (kept as they are; f32 becomes f16), 8, 4, 3 or 2, of the decoder's matrices.
+            bits: 16 (kept as they are; f32 becomes f16), 8, 4, 3, 2 or ``"f8"`` (FP8: E4M3 with a
+                scale per row and 128 inputs), of the decoder's matrices.
             group_size: inputs that share a scale: 32, 64 or 128. The default suits 8 bits; for 4
                 and 3 bits 64 is the advice: much closer to the original for 0.125 bits a weight
                 more; for 2 bits, 32.
@@ -217,15 +224,17 @@ class Quantizer:
             CompressionError: a weight that is not finite or too large; the output exists, is in
                 use, is full, or belongs to another job; the gate did not let the bundle pass
                 (``compress-gate-failed``).
-            UsageError: ``compress-tied-head``.
+            UsageError: ``compress-tied-head``, ``compress-encoded-discard``.
         """
         started = time.monotonic()
+        carried = requantized = 0
         with BundleWriter(self.output_path, overwrite=self.overwrite) as writer:
             source = self._open(writer)
             resumed = writer.finished
             if source is not None:
                 self._check_space(writer, source)
                 self._hash(writer, source)
+                carried, requantized = self._carriage(writer, source)
                 self._segments(writer, source)
                 for path in source.missing_shards:  # of which nothing was needed
                     if path.name not in writer.source_hashes:
@@ -242,6 +251,8 @@ class Quantizer:
             resumed_segments=resumed,
             peak_rss_bytes=peak_rss_bytes(),
             evaluation=None if judgement is None else judgement.report,
+            carried_tensors=carried,
+            requantized_tensors=requantized,
         )
 
     def estimate(self) -> Estimate:
@@ -297,6 +308,21 @@ class Quantizer:
                 "samples": self.calibration_samples,
             }
         return plan
+
+    def _carriage(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> tuple[int, int]:
+        """Count the tensors whose codes are taken as they are, and those decoded to be quantized.
+
+        Raises:
+            UsageError: ``compress-encoded-discard``, ``compress-encoded-calibration``.
+        """
+        formats = {tensor.name: tensor.format for tensor in writer.layout.tensors}
+        encoded = {n: t.decoder for n, t in source.tensors.items() if t.decoder is not None}
+        if encoded and self.discard_source:
+            raise UsageError("compress-encoded-discard", path=source.path)
+        if encoded and self.prompts is not None:
+            raise UsageError("compress-encoded-calibration", path=source.path)
+        carried = sum(d.exact_format == formats[name] for name, d in encoded.items())
+        return carried, len(encoded) - carried
 
     def _open(self, writer: BundleWriter) -> checkpoint.Checkpoint | None:
         """Open the source and begin or take up the job; None where no weight is needed any more."""
@@ -547,17 +573,14 @@ class _Work:
                 self._source = self._discarder.make_room(self._source)
             self._quantizer._bring(self._writer, tensor.file)
         row_bytes = tensor.nbytes // tensor.shape[0]
-        slab_rows = rows_per_slab(row_bytes)
+        slab_rows = rows_per_slab(row_bytes if tensor.decoder is None else 16 * plan.cols)
         end = part.row + part.rows
         data: NDArray[np.uint8] | None = None
         filled = [0, part.codes, part.codes + part.scales]
         sums = [0.0, 0.0, 0.0]
         for begin in range(part.row, end, slab_rows):
             stop = min(begin + slab_rows, end)
-            rows = self._source.read_rows(plan.name, begin, stop)
-            slab, wrong, all_, largest = _core.quantize_rows(
-                rows, tensor.dtype, plan.format, self._quantizer.threads, plan.name, begin
-            )
+            slab, wrong, all_, largest = self._slab(plan, begin, stop)
             sums = [sums[0] + wrong, sums[1] + all_, max(sums[2], largest)]
             if stop - begin == part.rows:
                 data = slab
@@ -569,6 +592,22 @@ class _Work:
             self._quantizer._tell(Progress("compress", self._done, self._total, plan.name))
         assert data is not None
         return data, PartError(*sums)
+
+    def _slab(
+        self, plan: TensorPlan, begin: int, end: int
+    ) -> tuple[NDArray[np.uint8], float, float, float]:
+        """Return the bytes of some rows, and what ``_core.quantize_rows`` says of their errors."""
+        tensor = self._source.tensors[plan.name]
+        if tensor.decoder is not None and tensor.decoder.exact_format == plan.format:
+            return _core.pack_rows(*tensor.decoder.codes(begin, end), plan.format), 0.0, 0.0, 0.0
+        return _core.quantize_rows(
+            self._source.read_rows(plan.name, begin, end),
+            tensor.dtype,
+            plan.format,
+            self._quantizer.threads,
+            plan.name,
+            begin,
+        )
 
     def _place(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pocketr1.bundle import TensorPlan
+from pocketr1.bundle.layout import FLOAT8
 from pocketr1.compress.defaults import BITS, DEFAULTS, GROUP_SIZES
 from pocketr1.errors import UsageError
 
@@ -17,11 +18,11 @@ __all__ = ["Recipe"]
 class Recipe:
     """How a model is quantized. ``None`` for embedding and head means: as ``bits``."""
 
-    bits: int = DEFAULTS.bits
+    bits: int | str = DEFAULTS.bits
     group_size: int = DEFAULTS.group_size
     symmetric: bool = DEFAULTS.symmetric
-    embedding_bits: int | None = DEFAULTS.embedding_bits
-    head_bits: int | None = DEFAULTS.head_bits
+    embedding_bits: int | str | None = DEFAULTS.embedding_bits
+    head_bits: int | str | None = DEFAULTS.head_bits
 
     def __post_init__(self) -> None:
         """Check the options; raises UsageError."""
@@ -75,13 +76,16 @@ class Recipe:
             for name, shape in shapes.items()
         )
 
-    def _format(self, shape: tuple[int, ...], bits: int, dtype: str) -> str:
+    def _format(self, shape: tuple[int, ...], bits: int | str, dtype: str) -> str:
         if len(shape) == 1:
             return "f32"
         if bits == 16:
             return "f16" if dtype == "f32" else dtype
-        return f"w{bits}g{self.group_size}{'z' if bits <= 4 and not self.symmetric else ''}"
+        if bits == "f8":
+            return FLOAT8
+        z = "z" if isinstance(bits, int) and bits <= 4 and not self.symmetric else ""
+        return f"w{bits}g{self.group_size}{z}"
 
 
-def _one_of(value: object, choices: tuple[int, ...]) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value in choices
+def _one_of(value: object, choices: tuple[int | str, ...]) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool) and value in choices

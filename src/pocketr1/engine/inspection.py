@@ -117,7 +117,8 @@ def _checkpoint(found: ModelSource) -> ModelReport:
     opened = checkpoint.open(found.path)
     spec = opened.spec
     tensors = tuple(
-        TensorSummary(t.name, t.dtype, tuple(t.shape), t.nbytes) for t in opened.tensors.values()
+        TensorSummary(t.name, getattr(t.decoder, "label", t.dtype), tuple(t.shape), t.nbytes)
+        for t in opened.tensors.values()
     )
     decoder = [t for t in tensors if t.name not in ("embed.weight", "head.weight")]
 

@@ -186,12 +186,4 @@ def _open(source: ModelSource, mmap: bool) -> _core.Model:
         return _core.Model.open_bundle(str(source.path), mmap)
     from pocketr1 import checkpoint
 
-    opened = checkpoint.open(source.path)
-    infos = list(opened.tensors.values())
-    files = sorted({info.file for info in infos})
-    number = {file: index for index, file in enumerate(files)}
-    tensors = [
-        (info.name, info.dtype, list(info.shape), number[info.file], info.offset) for info in infos
-    ]
-    spec = json.dumps(opened.spec.to_dict())
-    return _core.Model.open_checkpoint(spec, [str(file) for file in files], tensors, mmap)
+    return _core.Model.open_checkpoint(*checkpoint.open(source.path).core_arguments(), mmap)

@@ -118,16 +118,22 @@ def _for_compression(facts: ModelFacts) -> list[Remark]:
     ends = [
         option
         for name, option in _ENDS.items()
-        if plan.get(option[2:].replace("-", "_"), 16) < 8
+        if _is_below_eight(plan.get(option[2:].replace("-", "_")))
         and any(tensor.name == name for tensor in report.tensors)
     ]
     if bits in (2, 3, 4) and ends:
         advice.append(Remark("evaluate-advice-ends", {"options": " ".join(f"{o} 8" for o in ends)}))
     if bits in _MORE_BITS:
         advice.append(Remark("evaluate-advice-bits", {"bits": _MORE_BITS[bits]}))
+    elif bits == "f8":  # whose steps are larger than those of 8 bits
+        advice.append(Remark("evaluate-advice-bits", {"bits": 8}))
     if worst:
         advice.append(Remark("evaluate-advice-tensors", {"tensors": ", ".join(worst[:3])}))
     return advice
+
+
+def _is_below_eight(bits: object) -> bool:
+    return isinstance(bits, int) and bits < 8
 
 
 def _samples(report: ModelReport) -> list[Remark]:

@@ -17,6 +17,7 @@ from pocketr1 import arch, checkpoint
 from pocketr1.bundle.files import sync_directory
 from pocketr1.bundle.journal import Lock
 from pocketr1.checkpoint.files import read_index, read_json
+from pocketr1.checkpoint.schemes import read_quantization
 from pocketr1.errors import CheckpointError, HubError
 from pocketr1.hub.names import alias_for
 from pocketr1.hub.origin import Origin, RemoteFile
@@ -35,10 +36,11 @@ _COMPANIONS = (
     "vocab.json",
     "merges.txt",
     "chat_template.jinja",
+    # Where tools wrote how they had quantized before config.json said so.
+    "quantize_config.json",
+    "quant_config.json",
     "LICENSE",
 )
-# Where tools wrote how they had quantized before config.json said so.
-_QUANTIZED_BY = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
 _STATE = "pull.json"
 _LOCK = "lock"
 _HEADERS = "headers"
@@ -96,7 +98,7 @@ class Pull:
         """Choose the files.
 
         Raises:
-            HubError: ``hub-gguf``, ``hub-no-weights``, ``hub-quantized``.
+            HubError: ``hub-gguf``, ``hub-no-weights``.
         """
         self.origin = origin
         self.directory = directory
@@ -152,9 +154,9 @@ class Pull:
         config = self.directory / "config.json"
         generation = self.directory / "generation_config.json"
         try:
-            arch.from_config(
-                read_json(config), config, read_json(generation) if generation.exists() else None
-            )
+            keys = read_json(config)
+            arch.from_config(keys, config, read_json(generation) if generation.exists() else None)
+            read_quantization(keys, config)
         except CheckpointError as error:
             alias = alias_for(self.origin.address)
             if error.code == "checkpoint-quantized" and alias:
@@ -252,9 +254,6 @@ class Pull:
             if any(name.endswith(".gguf") for name in listed):
                 raise HubError("hub-gguf", where=address, alias=alias)
             raise HubError("hub-no-weights", where=address)
-        for name, method in _QUANTIZED_BY.items():
-            if name in listed:
-                raise HubError("hub-quantized", where=address, method=method, alias=alias)
 
     def _indexed(self) -> list[RemoteFile]:
         """The weight files that the index names; all must be there before one is fetched."""

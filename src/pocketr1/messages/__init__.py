@@ -20,6 +20,7 @@ from pocketr1.messages import (
     doctor,
     engine,
     evaluate,
+    export,
     hub,
     measure,
 )
@@ -37,6 +38,7 @@ CATALOG: dict[str, Text] = {
     **chat.TEXTS,
     **measure.TEXTS,
     **evaluate.TEXTS,
+    **export.TEXTS,
     **hub.TEXTS,
     **doctor.TEXTS,
     **bench.TEXTS,

@@ -80,12 +80,45 @@ TEXTS: dict[str, Text] = {
         mend_zh="请改用 DeepSeek-R1 的蒸馏模型，例如 DeepSeek-R1-Distill-Qwen-1.5B。",
     ),
     "checkpoint-quantized": Text(
-        what_en='{where}: the checkpoint is quantized already ("{key}": {method}); Pocket R1 '
-        "compresses from full weights.",
-        what_zh="{where}：该检查点已经量化（“{key}”：{method}）；"
-        "Pocket R1 需要从完整权重开始压缩。",
-        mend_en=f"Use the unquantized model: {_PUBLISHED_EN}.",
-        mend_zh=f"请使用未量化的模型：{_PUBLISHED_ZH}。",
+        what_en="{where}: the checkpoint is quantized by {method} in a way Pocket R1 does not read "
+        '("{key}" is {value}, and may be: {supported}).',
+        what_zh="{where}：该检查点由 {method} 量化，其方式 Pocket R1 无法读取"
+        "（“{key}”为 {value}，可以是：{supported}）。",
+        mend_en="Use another version of the model: one quantized by GPTQ, AWQ (GEMM), "
+        f"compressed-tensors or FP8, or better the unquantized one ({_PUBLISHED_EN}).",
+        mend_zh="请使用该模型的其他版本：由 GPTQ、AWQ（GEMM）、compressed-tensors 或 FP8 量化的，"
+        f"或者更好，未量化的（{_PUBLISHED_ZH}）。",
+    ),
+    "checkpoint-encoded-type": Text(
+        what_en="{where}: the tensor {tensor} is stored as {dtype}; {method} stores it as "
+        "{expected}.",
+        what_zh="{where}：张量 {tensor} 以 {dtype} 存储，而 {method} 应以 {expected} 存储。",
+        mend_en="Check that config.json belongs to these weights, and that its "
+        "quantization_config is the one they were made with.",
+        mend_zh="请确认 config.json 与这些权重匹配，"
+        "且其中的 quantization_config 就是生成它们时的设置。",
+    ),
+    "checkpoint-encoded-value": Text(
+        what_en="{where}: the tensor {tensor} {reason}.",
+        what_zh="{where}：张量 {tensor} 有误（{reason}）。",
+        mend_en="Download the file again, and compare its checksum with the publisher's.",
+        mend_zh="请重新下载该文件，并与发布方公布的校验值核对。",
+    ),
+    "checkpoint-encoded-missing-file": Text(
+        what_en="{where} is not here yet, and a quantized checkpoint is read only when all its "
+        "weight files are.",
+        what_zh="{where} 尚未就位；已量化的检查点须在所有权重文件齐全后才能读取。",
+        mend_en="Finish the download (`pocketr1 pull` without --compress), then compress it.",
+        mend_zh="请先下载完整（`pocketr1 pull`，不加 --compress），然后再压缩。",
+    ),
+    "checkpoint-encoded-run": Text(
+        what_en="{where}: the tensor {tensor} is stored quantized, and a checkpoint runs as it "
+        "lies from full weights only.",
+        what_zh="{where}：张量 {tensor} 以量化形式存储；只有完整权重的检查点才能直接运行。",
+        mend_en="Make a bundle of it first: pocketr1 compress SRC -o OUT --bits 4 --group-size 128 "
+        "(or --bits 8); run the bundle.",
+        mend_zh="请先把它做成模型包：pocketr1 compress SRC -o OUT --bits 4 --group-size 128"
+        "（或 --bits 8），然后运行该模型包。",
     ),
     "checkpoint-index-invalid": Text(
         what_en="{where}: {reason}.",

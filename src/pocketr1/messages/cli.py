@@ -203,6 +203,9 @@ TEXTS: dict[str, Text] = {
     "cli-compress-run-memory": Text(
         "weights and 4,096 tokens of context", "权重与 4096 个词元的上下文"
     ),
+    "cli-compress-carried": Text(
+        "quantized weights carried as they were, of all", "原样保留的已量化权重 / 全部已量化权重"
+    ),
     "cli-compress-resumed": Text(
         "segments an earlier run had finished, of all", "先前运行已完成的分段 / 全部分段"
     ),

@@ -98,8 +98,10 @@ TEXTS: dict[str, Text] = {
     "cli-option-output": Text("The directory of the new bundle.", "新模型包的目录。"),
     "cli-option-bits": Text(
         "Bits of a weight: 16 keeps it, 8 is nearly lossless, 4 is half of that; 3 and 2 are the "
-        "smallest and fastest, and lose much.",
-        "每个权重的位数：16 保持原样，8 几乎无损，4 再小一半；3 和 2 最小也最快，但损失很大。",
+        "smallest and fastest, and lose much; f8 is FP8 (E4M3), which carries FP8 checkpoints as "
+        "they are.",
+        "每个权重的位数：16 保持原样，8 几乎无损，4 再小一半；3 和 2 最小也最快，但损失很大；"
+        "f8 为 FP8（E4M3），可原样保留 FP8 检查点。",
     ),
     "cli-option-group-size": Text(
         "Weights that share a scale; smaller is closer to the original and a little larger. "

@@ -56,6 +56,12 @@ TEXTS: dict[str, Text] = {
         "Leave out discard_source (--discard-source), and pull the checkpoint whole before.",
         "请去掉 discard_source（--discard-source），并先完整下载检查点。",
     ),
+    "compress-encoded-calibration": Text(
+        "{path} is quantized already, and calibration needs the weights as they were.",
+        "{path} 已经过量化，而校准需要原始权重。",
+        "Calibrate from the original checkpoint, or leave out calibration and target.",
+        "请使用原始检查点进行校准，或去掉校准与目标选项。",
+    ),
     "compress-calibration-text": Text(
         "There is no calibration text to save: nothing is calibrated.",
         "没有校准文本可保存：当前未启用校准。",
@@ -223,6 +229,13 @@ TEXTS: dict[str, Text] = {
         "Check your permission to write in its directory, or run again without "
         "discard_source; the job goes on where it was.",
         "请检查对其所在目录的写入权限，或不使用 discard_source 重新运行，任务会从中断处继续。",
+    ),
+    "compress-encoded-discard": Text(
+        "{path} is a quantized checkpoint, whose weights may lie in several files each; its files "
+        "are not deleted while they are read.",
+        "{path} 是已量化的检查点，一个权重可能分布在多个文件中；读取期间不会删除其文件。",
+        "Leave out discard_source (--discard-source), and delete the source yourself afterwards.",
+        "请去掉 discard_source（--discard-source），完成后再自行删除源文件。",
     ),
     "bundle-tensor-too-wide": Text(
         "Tensor {tensor} of shape {shape} is too wide: 16 rows of a matrix, or a whole vector, "

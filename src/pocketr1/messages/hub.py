@@ -117,8 +117,8 @@ TEXTS: dict[str, Text] = {
         "请下载它的原模型。",
     ),
     "hub-quantized": Text(
-        "{where} is quantized already ({method}); Pocket R1 compresses from full weights.",
-        "{where} 已经量化（{method}）；Pocket R1 需要从完整权重开始压缩。",
+        "{where} is quantized already, in a way Pocket R1 does not read ({method}).",
+        "{where} 已经量化，且其方式 Pocket R1 无法读取（{method}）。",
         "Pull the original, compressed on the way: pocketr1 pull {alias} --compress 4",
         "请下载原模型并边下载边压缩：pocketr1 pull {alias} --compress 4",
     ),

@@ -283,11 +283,11 @@ def test_weights_that_do_not_fit_the_configuration_are_never_published(
 def test_models_quantized_by_older_tools_are_recognized(
     hub: FakeHub, tmp_path: Path, name: str
 ) -> None:
-    hub.repositories["me/tiny"][name] = b"{}"
+    hub.repositories["me/tiny"][name] = b'{"bits": 5, "w_bit": 5}'
 
-    refused(hub, tmp_path / "out", "hub-quantized")
+    refused(hub, tmp_path / "out", "checkpoint-quantized")
 
-    assert [path for _, path, _ in hub.requests] == []
+    assert hub.gets("model.safetensors") == []
 
 
 def test_a_refused_model_leaves_nothing_in_the_way(hub: FakeHub, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ pytest.importorskip("huggingface_hub", reason="the extra `pull` is not installed
 from pocketr1 import hub as hubs
 
 WEIGHTS = "model.safetensors"
+QUANTIZED = Path(__file__).parents[2] / "golden" / "quantized"
 Fault = Callable[[str, str], "int | str | None"]
 
 
@@ -279,13 +280,15 @@ def test_the_host_of_an_origin_is_the_one_that_is_asked(monkeypatch: pytest.Monk
     assert hubs.host_of(None) == "mirror.example"
 
 
-@pytest.mark.parametrize("method", ["gptq", "awq", "compressed-tensors", "fp8"])
-def test_quantized_models_are_refused_before_their_weights_come(
+@pytest.mark.parametrize("method", ["bitsandbytes", "gptq", "fbgemm_fp8"])
+def test_quantized_models_that_cannot_be_read_are_refused_before_their_weights_come(
     hub: FakeHub, tmp_path: Path, method: str
 ) -> None:
     name = "someone/DeepSeek-R1-Distill-Qwen-7B-GPTQ"
     files = dict(hub.repositories["me/tiny"])
-    config = json.loads(files["config.json"]) | {"quantization_config": {"quant_method": method}}
+    config = json.loads(files["config.json"]) | {
+        "quantization_config": {"quant_method": method, "bits": 5}
+    }
     files["config.json"] = json.dumps(config).encode()
     hub.repositories[name] = files
 
@@ -295,6 +298,24 @@ def test_quantized_models_are_refused_before_their_weights_come(
     assert caught.value.code == "hub-quantized"
     assert method in caught.value.what
     assert hub.gets(WEIGHTS) == []
+
+
+def test_quantized_models_that_can_be_read_are_pulled(hub: FakeHub, tmp_path: Path) -> None:
+    hub.repositories["someone/R1-AWQ"] = read_directory(QUANTIZED / "awq-g32")
+    pull(hub, tmp_path / "out", "someone/R1-AWQ")
+    opened = checkpoint.open(tmp_path / "out")
+    assert opened.quantization is not None
+    assert opened.quantization.method == "awq"
+
+
+def test_quantized_models_are_not_compressed_on_the_way(hub: FakeHub, tmp_path: Path) -> None:
+    hub.repositories["someone/R1-AWQ"] = read_directory(QUANTIZED / "awq-g32")
+    words = command(hub, "someone/R1-AWQ", "-o", tmp_path / "out", "--compress", 4)
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "checkpoint-encoded-missing-file" in done.stderr
+    assert "without --compress" in done.stderr
+    assert not any(ranges is None for ranges in hub.gets(WEIGHTS))
 
 
 def test_a_repository_of_gguf_files_is_refused_with_what_to_pull(

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from pocketr1.bundle.files import explain_write_errors, sync_directory, write_all, write_file
 from pocketr1.bundle.journal import Job, Journal, Lock, PartError
 from pocketr1.bundle.layout import CHUNK_BYTES, BundleLayout, Part, plan_layout
+from pocketr1.checkpoint import CompanionFile
 from pocketr1.errors import BundleError, CompressionError
 
 __all__ = ["BundleWriter", "partial_path"]
@@ -141,7 +142,7 @@ class BundleWriter:
         """Segments on disk; the next one has this index."""
         return len(self._open_journal.segments)
 
-    def begin(self, job: Job, tokenizer_files: Iterable[Path]) -> None:
+    def begin(self, job: Job, tokenizer_files: Iterable[CompanionFile]) -> None:
         """Start ``job`` afresh; ``tokenizer_files`` are copied into the bundle."""
         with explain_write_errors(self.partial):
             self._clear()

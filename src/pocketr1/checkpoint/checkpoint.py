@@ -1,4 +1,4 @@
-"""A checkpoint in Hugging Face's layout, read in slabs of rows."""
+"""A checkpoint in Hugging Face's layout or a GGUF file, read in slabs of rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketr1 import arch
-from pocketr1.checkpoint.files import locate, read_json
+from pocketr1.checkpoint import gguf
+from pocketr1.checkpoint.files import CompanionFile, locate, read_json
+from pocketr1.checkpoint.reading import read_into
 from pocketr1.checkpoint.tensors import TensorInfo, read_table
 from pocketr1.errors import CheckpointError
 
@@ -34,14 +36,14 @@ class Checkpoint:
     A shard may be deleted once nothing of it will be read again; its space is free at once.
     """
 
-    path: Path  # the directory
-    config_path: Path
+    path: Path  # the directory, or the GGUF file
+    config_path: Path  # of config.json, or the GGUF file
     spec: arch.ModelSpec
     tensors: Mapping[str, TensorInfo]  # canonical name -> place, in decode order
     awaited: Mapping[str, Path]  # canonical name -> the missing shard that will hold it
     files: tuple[Path, ...]  # weight files that are there
     missing_shards: tuple[Path, ...]  # weight files that are not, with allow_missing
-    tokenizer_files: tuple[Path, ...]
+    tokenizer_files: tuple[CompanionFile, ...]
     ignored: tuple[str, ...]  # tensors in the files that the model does not need
 
     @property
@@ -51,6 +53,8 @@ class Checkpoint:
 
     def read_rows(self, name: str, begin: int = 0, end: int | None = None) -> NDArray[Any]:
         """Read rows ``[begin, end)`` of a tensor as they are stored.
+
+        A tensor that the file holds encoded is decoded.
 
         Returns:
             uint16 bit patterns for bf16 and f16, float32 for f32; shape (rows, columns), or (n,) of
@@ -68,18 +72,29 @@ class Checkpoint:
         end = rows if end is None else end
         if not 0 <= begin <= end <= rows:
             raise IndexError(f"rows {begin}:{end} of {name}, which has {rows}")
+        if tensor.decoder is not None:
+            return tensor.decoder.rows(begin, end)
         out: NDArray[Any] = np.empty((end - begin, *tensor.shape[1:]), _ELEMENTS[tensor.dtype])
         row_bytes = tensor.nbytes // rows
-        _read_into(tensor.file, tensor.offset + begin * row_bytes, out, tensor.source_name)
+        read_into(tensor.file, tensor.offset + begin * row_bytes, out, tensor.source_name)
         return out
 
     def core_arguments(self) -> tuple[str, list[str], list[tuple[str, str, list[int], int, int]]]:
         """Return the arguments of ``_core.Model.open_checkpoint``.
 
         The spec as JSON, the files, and of each tensor (name, format, shape, file index, offset).
+
+        Raises:
+            CheckpointError: ``checkpoint-shard-missing``, or ``checkpoint-encoded`` where the file
+                holds a tensor in an encoding that no kernel reads.
         """
         if self.missing_shards:
             raise _shards_missing(self.missing_shards, len(self.files) + len(self.missing_shards))
+        for tensor in self.tensors.values():
+            if tensor.decoder is not None:
+                raise CheckpointError(
+                    "checkpoint-encoded", where=str(tensor.file), tensor=tensor.source_name
+                )
         numbers = {path: number for number, path in enumerate(self.files)}
         return (
             json.dumps(self.spec.to_dict()),
@@ -102,7 +117,8 @@ def open(
 
     Args:
         path: a directory in Hugging Face's layout (``config.json``, and ``model.safetensors`` or
-            ``model.safetensors.index.json`` with its shards), one safetensors file, or an index.
+            ``model.safetensors.index.json`` with its shards), one safetensors file, an index, or a
+            GGUF file, which says all by itself.
         config_path: a ``config.json`` elsewhere.
         allow_missing: open although shards of the index are missing (``Checkpoint.missing_shards``,
             ``Checkpoint.awaited``); open again when they have arrived.
@@ -112,6 +128,8 @@ def open(
     Raises:
         CheckpointError: naming the file, and the tensor or key, that is wrong.
     """
+    if gguf.is_gguf(Path(path)):
+        return _open_gguf(Path(path))
     files = locate(Path(path), None if config_path is None else Path(config_path), headers)
     generation = read_json(files.generation) if files.generation else None
     architecture = arch.from_config(read_json(files.config), files.config, generation)
@@ -132,6 +150,22 @@ def open(
     )
 
 
+def _open_gguf(path: Path) -> Checkpoint:
+    file = gguf.read_header(path)
+    model = gguf.read_model(file)
+    return Checkpoint(
+        path=path,
+        config_path=path,
+        spec=model.spec,
+        tensors=MappingProxyType(model.tensors),
+        awaited=MappingProxyType({}),
+        files=(path,),
+        missing_shards=(),
+        tokenizer_files=gguf.tokenizer_files(file),
+        ignored=model.ignored,
+    )
+
+
 def as_float32(raw: NDArray[Any], dtype: str) -> NDArray[np.float32]:
     """Return the numbers of what ``read_rows`` gave, exactly; ``dtype`` is bf16, f16 or f32."""
     if dtype == "bf16":
@@ -139,23 +173,6 @@ def as_float32(raw: NDArray[Any], dtype: str) -> NDArray[np.float32]:
     if dtype == "f16":
         return raw.view(np.float16).astype(np.float32)
     return raw.astype(np.float32, copy=False)
-
-
-def _read_into(path: Path, offset: int, out: NDArray[Any], tensor: str) -> None:
-    view = out.reshape(-1).view(np.uint8).data
-    try:
-        with path.open("rb", buffering=0) as file:
-            file.seek(offset)
-            filled = 0
-            while filled < len(view):
-                count = file.readinto(view[filled:])
-                if not count:
-                    reason = f"it ends within {tensor}"
-                    raise CheckpointError("checkpoint-read", where=str(path), reason=reason)
-                filled += count
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise CheckpointError("checkpoint-read", where=str(path), reason=reason) from error
 
 
 def _shards_missing(missing: tuple[Path, ...], total: int) -> CheckpointError:

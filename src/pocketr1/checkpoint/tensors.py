@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pocketr1 import _core
 from pocketr1.arch import Architecture, expected_tensors
+from pocketr1.checkpoint.decoder import Decoder
 from pocketr1.checkpoint.files import CheckpointFiles
 from pocketr1.errors import CheckpointError
 
@@ -25,11 +26,12 @@ class TensorInfo:
 
     name: str  # canonical: layers.0.q.weight
     source_name: str  # in the file: model.layers.0.self_attn.q_proj.weight
-    dtype: str  # "bf16", "f16" or "f32"
+    dtype: str  # "bf16", "f16" or "f32": of what reading gives
     shape: tuple[int, ...]  # (outputs, inputs), or (n,)
     file: Path
     offset: int  # bytes from the start of the file
-    nbytes: int
+    nbytes: int  # in the file
+    decoder: Decoder | None = None  # where the file holds it in another encoding
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketr1.cli.evaluate import MaxDrop, MaxKld, write_page
+from pocketr1.cli.imported import runnable
 from pocketr1.cli.numbers import whole
 from pocketr1.cli.options import Json, Threads
 from pocketr1.cli.output import print_json, show, show_table
@@ -25,11 +26,8 @@ def compress(
     source: Annotated[str, typer.Argument(metavar="SRC", help="cli-argument-source")],
     output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="cli-option-output")],
     bits: Annotated[
-        int,
-        typer.Option(
-            metavar="{16,8,4}", parser=whole("--bits"), show_default="8", help="cli-option-bits"
-        ),
-    ] = 8,
+        str, typer.Option(metavar="{16,8,4,keep}", show_default="8", help="cli-option-bits")
+    ] = "8",
     group_size: Annotated[
         int,
         typer.Option(
@@ -89,7 +87,7 @@ def compress(
 ) -> None:
     """Compress and judge, or estimate, then print a table or the report."""
     from pocketr1.bundle import partial_path
-    from pocketr1.compress import Quantizer
+    from pocketr1.compress import KEEP, Quantizer
 
     gated = bool(gate_task) or gate_text is not None
     for option, value in (
@@ -102,11 +100,12 @@ def compress(
         if value is not None and not gated:
             raise UsageError("compress-gate-option", option=option)
     source = _shipped(source, discard_source)
+    judged = runnable(source, threads=threads) if gated else source
     with progress_bar() as bar:
         gate = None
         if gated:
             gate = _gate(
-                source, gate_task or [], gate_text, (gate_limit, max_drop, max_kld), threads, bar
+                judged, gate_task or [], gate_text, (gate_limit, max_drop, max_kld), threads, bar
             )
 
         def advance(progress: Progress) -> None:
@@ -115,7 +114,7 @@ def compress(
         quantizer = Quantizer(
             source,
             output_path=output,
-            bits=bits,
+            bits=bits if bits == KEEP else whole("--bits")(bits),
             group_size=group_size,
             symmetric=not asymmetric,
             embedding_bits=embedding_bits,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BITS", "DEFAULTS", "GROUP_SIZES", "Defaults"]
+__all__ = ["BITS", "DEFAULTS", "GROUP_SIZES", "KEEP", "Defaults"]
 
 BITS = (16, 8, 4)
 GROUP_SIZES = (32, 64, 128)
+#: Instead of bits: every tensor as its file holds it.
+KEEP = "keep"
 
 
 @dataclass(frozen=True)

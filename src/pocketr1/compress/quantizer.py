@@ -25,6 +25,7 @@ from pocketr1.bundle import (
     plan_layout,
 )
 from pocketr1.bundle.files import existing_parent
+from pocketr1.bundle.layout import group_size
 from pocketr1.compress.defaults import DEFAULTS
 from pocketr1.compress.discard import Discarder, clear_leftovers, rests_of
 from pocketr1.compress.disk import peak_disk_bytes
@@ -47,6 +48,7 @@ from pocketr1.machine import default_threads, peak_rss_bytes
 __all__ = ["CompressionReport", "Progress", "Quantizer"]
 
 _MAX_THREADS = 256
+_ITEM_BYTES = {"f32": 4, "f16": 2, "bf16": 2}
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Quantizer:
         model_path: str | Path,
         config_path: str | Path | None = None,
         output_path: str | Path | None = None,
-        bits: int = DEFAULTS.bits,
+        bits: int | str = DEFAULTS.bits,
         group_size: int = DEFAULTS.group_size,
         symmetric: bool = DEFAULTS.symmetric,
         embedding_bits: int | None = DEFAULTS.embedding_bits,
@@ -111,10 +113,12 @@ class Quantizer:
         """Check the options; nothing is read yet.
 
         Args:
-            model_path: a Hugging Face directory, one safetensors file, or a safetensors index.
+            model_path: a Hugging Face directory, one safetensors file, a safetensors index, or a
+                GGUF file.
             config_path: a ``config.json`` that does not lie beside the weights.
             output_path: the bundle's directory; its parent is created.
-            bits: 16 (kept as they are; f32 becomes f16), 8 or 4, of the decoder's matrices.
+            bits: 16 (kept as they are; f32 becomes f16), 8 or 4, of the decoder's matrices; or
+                "keep": every tensor as its file holds it, where a weight format can.
             group_size: inputs that share a scale: 32, 64 or 128. The default suits 8 bits; for 4
                 bits 64 is the advice: much closer to the original for 0.125 bits a weight more.
             symmetric: False stores a zero point per group (4 bits only).
@@ -233,7 +237,12 @@ class Quantizer:
         """Return the tensors of the bundle, in decode order."""
         shapes = arch.expected_tensors(source.spec)
         dtypes = {name: tensor.dtype for name, tensor in source.tensors.items()}
-        return self.recipe.tensors(shapes, dtypes, source.spec.tied_embeddings)
+        exact = {
+            name: tensor.decoder.exact_format
+            for name, tensor in source.tensors.items()
+            if tensor.decoder is not None
+        }
+        return self.recipe.tensors(shapes, dtypes, source.spec.tied_embeddings, exact)
 
     def _open(self, writer: BundleWriter) -> checkpoint.Checkpoint | None:
         """Open the source and begin or take up the job; None where no weight is needed any more."""
@@ -425,17 +434,14 @@ class _Work:
                 self._source = self._discarder.make_room(self._source)
             self._quantizer._bring(self._writer, tensor.file)
         row_bytes = tensor.nbytes // tensor.shape[0]
-        slab_rows = rows_per_slab(row_bytes)
+        slab_rows = rows_per_slab(max(row_bytes, plan.cols * _ITEM_BYTES[tensor.dtype]))
         end = part.row + part.rows
         data: NDArray[np.uint8] | None = None
         filled = [0, part.codes, part.codes + part.scales]
         sums = [0.0, 0.0, 0.0]
         for begin in range(part.row, end, slab_rows):
             stop = min(begin + slab_rows, end)
-            rows = self._source.read_rows(plan.name, begin, stop)
-            slab, wrong, all_, largest = _core.quantize_rows(
-                rows, tensor.dtype, plan.format, self._quantizer.threads, plan.name, begin
-            )
+            slab, wrong, all_, largest = self._slab(plan, begin, stop)
             sums = [sums[0] + wrong, sums[1] + all_, max(sums[2], largest)]
             if stop - begin == part.rows:
                 data = slab
@@ -447,6 +453,19 @@ class _Work:
             self._quantizer._tell(Progress("compress", self._done, self._total, plan.name))
         assert data is not None
         return data, PartError(*sums)
+
+    def _slab(
+        self, plan: TensorPlan, begin: int, stop: int
+    ) -> tuple[NDArray[np.uint8], float, float, float]:
+        """Return packed rows and their error: that of quantizing, or none where codes stay."""
+        tensor = self._source.tensors[plan.name]
+        decoder = tensor.decoder
+        if decoder is not None and decoder.exact_format == plan.format and group_size(plan.format):
+            return _core.pack_rows(*decoder.codes(begin, stop), plan.format), 0.0, 0.0, 0.0
+        rows = self._source.read_rows(plan.name, begin, stop)
+        return _core.quantize_rows(
+            rows, tensor.dtype, plan.format, self._quantizer.threads, plan.name, begin
+        )
 
     def _place(
         self,

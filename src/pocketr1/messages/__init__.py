@@ -20,6 +20,7 @@ from pocketr1.messages import (
     doctor,
     engine,
     evaluate,
+    gguf,
     hub,
     measure,
 )
@@ -31,6 +32,7 @@ LANGUAGES = ("en", "zh")
 
 CATALOG: dict[str, Text] = {
     **checkpoint.TEXTS,
+    **gguf.TEXTS,
     **bundle.TEXTS,
     **compress.TEXTS,
     **engine.TEXTS,

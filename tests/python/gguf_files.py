@@ -189,3 +189,22 @@ def convert(directory: Path, out: Path) -> dict[str, Any]:
         tensors["rope_freqs.weight"] = (0, factors.shape, factors.tobytes())
     write_gguf(out, model_entries(config), tensors)
     return config
+
+
+def tokenizer_entries(tree: dict[str, Any], vocabulary: int, pre: str) -> list[Entry]:
+    """What llama.cpp's converter writes of a tokenizer.json (byte-level BPE)."""
+    texts = {id_: text for text, id_ in tree["model"]["vocab"].items()}
+    kinds = dict.fromkeys(texts, 1)
+    for token in tree["added_tokens"]:
+        texts[token["id"]] = token["content"]
+        looks = token["content"].startswith(("<|", "<｜")) and token["content"].endswith("｜>")
+        kinds[token["id"]] = 3 if token["special"] or looks else 4
+    pairs = [m if isinstance(m, str) else " ".join(m) for m in tree["model"]["merges"]]
+    names = [texts.get(i, f"[PAD{i}]") for i in range(vocabulary)]
+    return [
+        ("tokenizer.ggml.model", STRING, "gpt2"),
+        ("tokenizer.ggml.pre", STRING, pre),
+        ("tokenizer.ggml.tokens", ARRAY, (STRING, names)),
+        ("tokenizer.ggml.token_type", ARRAY, (I32, [kinds.get(i, 5) for i in range(vocabulary)])),
+        ("tokenizer.ggml.merges", ARRAY, (STRING, pairs)),
+    ]

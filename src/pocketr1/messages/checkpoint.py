@@ -109,11 +109,12 @@ TEXTS: dict[str, Text] = {
         mend_zh="请确认 config.json 与这些权重匹配。适配器（LoRA）须先合并到模型中。",
     ),
     "checkpoint-tensor-shape": Text(
-        what_en="{where}: the tensor {tensor} has shape {actual}, but config.json asks for "
-        "{expected}.",
-        what_zh="{where}：张量 {tensor} 的形状为 {actual}，而 config.json 要求 {expected}。",
-        mend_en="Check that config.json belongs to these weights.",
-        mend_zh="请确认 config.json 与这些权重匹配。",
+        what_en="{where}: the tensor {tensor} has shape {actual}, but the model's configuration "
+        "asks for {expected}.",
+        what_zh="{where}：张量 {tensor} 的形状为 {actual}，而模型配置要求 {expected}。",
+        mend_en="Check that config.json belongs to these weights; a GGUF file's metadata must be "
+        "that of its model.",
+        mend_zh="请确认 config.json 与这些权重匹配；GGUF 文件的元数据须与其模型一致。",
     ),
     "checkpoint-tensor-type": Text(
         what_en="{where}: the tensor {tensor} is stored as {dtype}; Pocket R1 reads BF16, F16 and "

@@ -42,6 +42,8 @@ _LAYER = {
     "up": "ffn_up",
     "down": "ffn_down",
 }
+_MOST_LAYERS = 65_536
+_LARGEST_HEAD = 65_536
 #: Factors that divide the rotary frequencies: how the converter writes the scaling of Llama 3.
 ROPE_FACTORS = "rope_freqs.weight"
 
@@ -141,22 +143,27 @@ def _spec(metadata: Metadata) -> ModelSpec:
         )
     vocabulary = embedding.shape[0]
     hidden = metadata.size(key("embedding_length"))
-    heads = metadata.size(key("attention.head_count"))
-    head_dim = metadata.size(key("attention.key_length"), max(1, hidden // heads))
+    heads, kv_heads, head_dim = _heads(metadata, key("attention."), hidden)
     for name in ("attention.value_length", "rope.dimension_count"):
         if metadata.size(key(name), head_dim) != head_dim:
             raise metadata.invalid(key(name), f"is not {head_dim}, as the heads' keys are")
+    layers = metadata.size(key("block_count"))
+    if layers > _MOST_LAYERS:
+        raise metadata.invalid(key("block_count"), f"is {layers}, more than {_MOST_LAYERS}")
+    eps = metadata.number(key("attention.layer_norm_rms_epsilon"))
+    if eps <= 0:
+        raise metadata.invalid(key("attention.layer_norm_rms_epsilon"), "is not greater than 0")
     positions = metadata.size(key("context_length"))
     config = {
         "model_type": architecture,
         "hidden_size": hidden,
-        "num_hidden_layers": metadata.size(key("block_count")),
+        "num_hidden_layers": layers,
         "num_attention_heads": heads,
-        "num_key_value_heads": metadata.size(key("attention.head_count_kv"), heads),
+        "num_key_value_heads": kv_heads,
         "head_dim": head_dim,
         "intermediate_size": metadata.size(key("feed_forward_length")),
         "max_position_embeddings": positions,
-        "rms_norm_eps": metadata.number(key("attention.layer_norm_rms_epsilon")),
+        "rms_norm_eps": eps,
         "vocab_size": vocabulary,
         "tie_word_embeddings": _MODEL["head.weight"] not in file.tensors,
         "attention_bias": "blk.0.attn_q.bias" in file.tensors,
@@ -168,9 +175,28 @@ def _spec(metadata: Metadata) -> ModelSpec:
     return replace(spec, rope=_with_factors(file, spec))
 
 
+def _heads(metadata: Metadata, prefix: str, hidden: int) -> tuple[int, int, int]:
+    """Return heads, K/V heads and their size."""
+    heads = metadata.size(prefix + "head_count")
+    kv_heads = metadata.size(prefix + "head_count_kv", heads)
+    if heads % kv_heads:
+        raise metadata.invalid(prefix + "head_count_kv", f"is {kv_heads}, no divisor of {heads}")
+    if prefix + "key_length" in metadata:
+        head_dim = metadata.size(prefix + "key_length")
+        if head_dim % 2 or head_dim > _LARGEST_HEAD:
+            raise metadata.invalid(prefix + "key_length", f"is {head_dim}, not an even size")
+        return heads, kv_heads, head_dim
+    if hidden % (2 * heads):
+        raise metadata.invalid(prefix + "head_count", f"is {heads}, which cannot share {hidden}")
+    return heads, kv_heads, hidden // heads
+
+
 def _rope(metadata: Metadata, prefix: str, positions: int) -> dict[str, Any]:
     """Return rotary embedding as ``config.json`` would have it."""
-    values: dict[str, Any] = {"rope_theta": metadata.number(prefix + "freq_base", 10000.0)}
+    theta = metadata.number(prefix + "freq_base", 10000.0)
+    if theta <= 1:
+        raise metadata.invalid(prefix + "freq_base", f"is {theta!r}, not greater than 1")
+    values: dict[str, Any] = {"rope_theta": theta}
     kind_key = prefix + "scaling.type"
     kind = metadata.text(kind_key, "none")
     # Without a type, a factor is that of linear scaling.

@@ -17,6 +17,7 @@ from pocketr1.cli.commands import Command, make_app
 from pocketr1.cli.compress import compress
 from pocketr1.cli.doctor import doctor
 from pocketr1.cli.evaluate import evaluate
+from pocketr1.cli.export import export
 from pocketr1.cli.inspect import inspect
 from pocketr1.cli.output import print_error, show
 from pocketr1.cli.pull import pull
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pull": pull,
     "compress": compress,
     "inspect": inspect,
+    "export": export,
     "run": run,
     "chat": chat,
     "bench": bench,

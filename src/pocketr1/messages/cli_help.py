@@ -33,9 +33,10 @@ TEXTS: dict[str, Text] = {
         "在标准输出打印一个 JSON 文档供程序读取，出错时也是如此。",
     ),
     "cli-argument-model": Text(
-        "A bundle, a checkpoint directory (config.json and safetensors), or `tiny`, the small "
-        "model that comes along.",
-        "模型包、检查点目录（含 config.json 和 safetensors），或随附的小模型 `tiny`。",
+        "A bundle, a checkpoint directory (config.json and safetensors), a GGUF file, or `tiny`, "
+        "the small model that comes along.",
+        "模型包、检查点目录（含 config.json 和 safetensors）、GGUF 文件，"
+        "或随附的小模型 `tiny`。",
     ),
     "cli-option-threads": Text(
         "Threads to compute with. auto, and without it: as many as there are fast cores of those "
@@ -97,8 +98,10 @@ TEXTS: dict[str, Text] = {
     ),
     "cli-option-output": Text("The directory of the new bundle.", "新模型包的目录。"),
     "cli-option-bits": Text(
-        "Bits of a weight: 16 keeps it, 8 is nearly lossless, 4 is smallest and fastest.",
-        "每个权重的位数：16 保持原样，8 几乎无损，4 最小也最快。",
+        "Bits of a weight: 16 keeps it, 8 is nearly lossless, 4 is smallest and fastest. keep: "
+        "every tensor as its file holds it, quantized ones too.",
+        "每个权重的位数：16 保持原样，8 几乎无损，4 最小也最快。keep：每个张量都与源文件一致，"
+        "包括已量化的张量。",
     ),
     "cli-option-group-size": Text(
         "Weights that share a scale; smaller is closer to the original and a little larger. "

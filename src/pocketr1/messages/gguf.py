@@ -86,4 +86,70 @@ TEXTS: dict[str, Text] = {
         "存放由 GGUF 文件生成的模型包的目录；省略时依次使用 $POCKETR1_CACHE、"
         "$XDG_CACHE_HOME/pocketr1 或 ~/.cache/pocketr1。",
     ),
+    # export
+    "export-type": Text(
+        "There is no type {value!r} to export.",
+        "没有可导出的类型 {value!r}。",
+        "Use one of: {allowed}.",
+        "可用的类型：{allowed}。",
+    ),
+    "export-format": Text(
+        "There is no format {value!r} to export.",
+        "没有可导出的格式 {value!r}。",
+        "Use one of: {allowed}.",
+        "可用的格式：{allowed}。",
+    ),
+    "export-exists": Text(
+        "{path} is there already.",
+        "{path} 已存在。",
+        "Choose another name, or replace a file with --overwrite.",
+        "请换一个名称，或用 --overwrite 覆盖该文件。",
+    ),
+    "export-gguf-model": Text(
+        "GGUF cannot describe this model: {reason}.",
+        "GGUF 无法描述此模型：{reason}。",
+        "Run it with Pocket R1.",
+        "请用 Pocket R1 运行它。",
+    ),
+    "export-gguf-rope": Text(
+        "GGUF has no rule that gives this model's rotary frequencies.",
+        "GGUF 中没有能得到此模型旋转频率的规则。",
+        "Run the model with Pocket R1.",
+        "请用 Pocket R1 运行此模型。",
+    ),
+    "export-gguf-tokenizer": Text(
+        "The model's tokenizer cannot be written as GGUF: {reason}.",
+        "此模型的分词器无法写成 GGUF：{reason}。",
+        "Use a model with the tokenizer of a distilled R1 (byte-level BPE).",
+        "请使用带有 R1 蒸馏模型分词器（字节级 BPE）的模型。",
+    ),
+    "export-gguf-range": Text(
+        "A weight of {tensor} is too large for F16.",
+        "{tensor} 中有权重超出 F16 的范围。",
+        "Export with --type closest, which keeps BF16, or with --type q8_0.",
+        "请用 --type closest（保留 BF16）或 --type q8_0 导出。",
+    ),
+    "cli-export": Text(
+        "Write a model in the format of another engine.",
+        "把模型写成其他引擎的格式。",
+        "GGUF runs in llama.cpp and what is built on it. The default type, closest, takes codes "
+        "and scales over where GGUF has a type for them.\n\n"
+        "  pocketr1 export r1-int4 --format gguf -o r1-int4.gguf",
+        "GGUF 可在 llama.cpp 及基于它的软件中运行。默认类型 closest 会原样保留 GGUF 能容纳的编码"
+        "和缩放值。\n\n"
+        "  pocketr1 export r1-int4 --format gguf -o r1-int4.gguf",
+    ),
+    "cli-option-export-output": Text("File to write.", "要写入的文件。"),
+    "cli-option-export-format": Text("Format to write.", "要写入的格式。"),
+    "cli-option-export-type": Text(
+        "Type of the matrices; closest chooses for each the one that holds what the model has.",
+        "矩阵的类型；closest 为每个矩阵选择能容纳其原有内容的类型。",
+    ),
+    "cli-option-export-overwrite": Text(
+        "Replace the file, once the new one is whole.", "新文件完整后替换已有文件。"
+    ),
+    "cli-progress-export": Text("Writing", "写入"),
+    "cli-export-size": Text("size of the file", "文件大小"),
+    "cli-export-types": Text("types (matrices)", "类型（矩阵数）"),
+    "cli-export-exact": Text("matrices without any loss", "无损的矩阵"),
 }

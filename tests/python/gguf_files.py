@@ -146,6 +146,8 @@ def model_entries(config: dict[str, Any]) -> list[Entry]:
                 scaling["original_max_position_embeddings"],
             ),
         ]
+        if "attn_factor" in scaling:
+            entries.append((f"{kind}.rope.scaling.yarn_attn_factor", F32, scaling["attn_factor"]))
     return entries
 
 

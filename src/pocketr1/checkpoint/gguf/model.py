@@ -206,9 +206,9 @@ def _rope(metadata: Metadata, prefix: str, positions: int) -> dict[str, Any]:
     if kind == "yarn":
         if factor <= 0:
             raise metadata.invalid(prefix + "scaling.factor", f"is {factor!r}, not greater than 0")
-        attention = 1.0
-        for name in ("scaling.attn_factor", "scaling.yarn_attn_factor"):
-            attention *= metadata.number(prefix + name, 1.0)
+        # The converter also writes yarn_attn_factor, of whatever R1-0528-Qwen3-8B's config calls
+        # attn_factor; for these architectures llama.cpp does not read it, nor does transformers.
+        attention = metadata.number(prefix + "scaling.attn_factor", 1.0)
         recommended = 1.0 + 0.1 * math.log(factor) if factor > 1 else 1.0
         values["rope_scaling"] = {
             "rope_type": "yarn",

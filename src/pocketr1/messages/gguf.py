@@ -64,9 +64,9 @@ TEXTS: dict[str, Text] = {
     "model-gguf": Text(
         what_en="{path} is a GGUF file, from which a bundle has to be made first.",
         what_zh="{path} 是 GGUF 文件，需先由它生成模型包。",
-        mend_en="`pocketr1 run`, `chat` and `evaluate` do so by themselves. In Python: "
+        mend_en="`pocketr1 run`, `chat`, `bench` and `evaluate` do so by themselves. In Python: "
         "pocketr1.load(pocketr1.import_gguf(path)).",
-        mend_zh="`pocketr1 run`、`chat` 和 `evaluate` 会自动完成。在 Python 中："
+        mend_zh="`pocketr1 run`、`chat`、`bench` 和 `evaluate` 会自动完成。在 Python 中："
         "pocketr1.load(pocketr1.import_gguf(path))。",
     ),
     "cli-kind-gguf": Text("GGUF file", "GGUF 文件"),

@@ -15,9 +15,9 @@ from compress_support import files
 
 import pocketr1
 from pocketr1 import Quantizer, bundle, checkpoint
-from pocketr1.cli.app import main
 from pocketr1.checkpoint.gguf import read_header
 from pocketr1.checkpoint.gguf.blocks import TENSOR_TYPES
+from pocketr1.cli.app import main
 from pocketr1.engine import locate
 from pocketr1.errors import CompressionError, UsageError
 from pocketr1.export import ExportProgress, export_gguf
@@ -37,9 +37,7 @@ def weights(path: Path, name: str) -> np.ndarray[Any, Any]:
 def int4(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny R1 in 4 bits, groups of 64, embedding and head in 8."""
     path = tmp_path_factory.mktemp("export") / "int4"
-    Quantizer(
-        TINY, output_path=path, bits=4, group_size=64, embedding_bits=8, head_bits=8
-    ).run()
+    Quantizer(TINY, output_path=path, bits=4, group_size=64, embedding_bits=8, head_bits=8).run()
     return path
 
 
@@ -122,7 +120,7 @@ def test_gguf_in_and_out_is_the_same_file_again(
         place = pocketr1.import_gguf(first)
         report = export_gguf(place, second, overwrite=True)
         assert report.exact == report.matrices
-        names = [name for name in checkpoint.open(first).tensors]
+        names = list(checkpoint.open(first).tensors)
         for name in names:
             assert np.array_equal(weights(first, name), weights(second, name)), name
         export_gguf(first, second, overwrite=True)
@@ -221,3 +219,11 @@ def test_the_command_prints_what_it_wrote(
     assert "error[export-exists]" in capsys.readouterr().err
     assert main(["export", str(int4), "-o", out, "--format", "onnx"]) == 2
     assert "error[export-format]" in capsys.readouterr().err
+
+
+def test_what_is_quantized_in_a_way_of_its_own_becomes_q8_0(tmp_path: Path) -> None:
+    """A Q4_1 tensor has codes that no format of ours holds; F32 would be eight times its size."""
+    Quantizer(TINY, output_path=tmp_path / "z", bits=4, group_size=32, symmetric=False).run()
+    export_gguf(tmp_path / "z", tmp_path / "q4_1.gguf")
+    report = export_gguf(tmp_path / "q4_1.gguf", tmp_path / "again.gguf")
+    assert set(report.types) <= {"Q8_0", "Q4_0"} and report.types["Q8_0"] > 25

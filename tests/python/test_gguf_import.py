@@ -149,9 +149,7 @@ def test_what_no_format_holds_gets_8_bits(
     assert by_name["layers.0.q.weight"].relative_rms == 0
 
 
-def test_another_time_size_or_header_is_another_bundle(
-    tmp_path: Path, tiny_q8: Path
-) -> None:
+def test_another_time_size_or_header_is_another_bundle(tmp_path: Path, tiny_q8: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(tiny_q8.read_bytes())
     first = pocketr1.import_gguf(path)
@@ -178,7 +176,7 @@ def test_a_stopped_import_goes_on_and_leaves_nothing_behind(tiny_q8: Path, own_c
     assert [path.suffix for path in (own_cache / "gguf").iterdir()] == [".partial"]
     found = find_or_import(tiny_q8)
     assert found.report is not None
-    assert [path for path in (own_cache / "gguf").iterdir()] == [found.path]
+    assert list((own_cache / "gguf").iterdir()) == [found.path]
 
 
 def test_a_file_that_changes_meanwhile_gives_no_bundle(tmp_path: Path, tiny_q8: Path) -> None:

@@ -16,6 +16,7 @@ from pocketr1.errors import CheckpointError
 GOLDEN = Path(__file__).parents[1] / "golden" / "gguf" / "blocks.npz"
 if not GOLDEN.exists():
     pytest.skip("the source distribution comes without golden files", allow_module_level=True)
+EXACT = [("Q8_0", "w8g32"), ("Q5_0", "w8g32"), ("IQ4_NL", "w8g32"), ("Q4_0", "w4g32z")]
 TYPES = sorted(name for name, row in BY_NAME.items() if row.decode is not None)
 
 
@@ -55,7 +56,7 @@ def test_blocks_decode_to_the_same_bits(
     assert np.array_equal(decoder.rows(1, 3), rows[1:3])
 
 
-@pytest.mark.parametrize(("name", "weight_format"), [("Q8_0", "w8g32"), ("Q4_0", "w4g32z")])
+@pytest.mark.parametrize(("name", "weight_format"), EXACT)
 def test_codes_and_scales_are_taken_over_exactly(
     golden: dict[str, np.ndarray], tmp_path: Path, name: str, weight_format: str
 ) -> None:

@@ -52,9 +52,9 @@ def import_gguf(
 ) -> Path:
     """Return the bundle of a GGUF file, which :func:`pocketr1.load` takes; make it the first time.
 
-    Q8_0, Q4_0, F16, BF16 and F32 tensors are taken over as they are; others get 8 bits in groups
-    of 32. A bundle belongs to a file of the same size, time and header, and to this version of the
-    package. It appears whole or not at all; an interrupted run goes on where it was.
+    Q8_0, Q5_0, Q4_0, IQ4_NL, F16, BF16 and F32 tensors are taken over as they are; others get 8
+    bits in groups of 32. A bundle belongs to a file of the same size, time and header, and to this
+    version of the package. It appears whole or not at all; an interrupted run goes on where it was.
 
     Args:
         path: the file.

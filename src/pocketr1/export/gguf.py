@@ -52,8 +52,9 @@ class GgufExport:
     per block of 32, or take codes over where the model has such (bundles of any group size without
     zero points, and GGUF of the same type); with ``q4_0`` the output head gets Q8_0. ``closest``
     chooses for each matrix: 8 bits become Q8_0 and 4 bits Q4_0 with the same codes, 4 bits with
-    zero points Q4_1 (their minima rounded to F16), and what is not quantized stays as it is.
-    Vectors are F32. Matrices whose rows are no multiple of 32 are F16 (BF16 if they are that).
+    zero points Q4_1 (their minima rounded to F16); what is not quantized stays as it is, and what a
+    GGUF file holds in a way that no format of ours does becomes Q8_0. Vectors are F32. Matrices
+    whose rows are no multiple of 32 stay plain, or become F16.
     """
 
     def __init__(
@@ -141,25 +142,26 @@ class GgufExport:
 
     def _choose(self, weights: ModelWeights, tensor: StoredTensor) -> tuple[str, bool]:
         """Return a matrix's type, and whether that loses nothing."""
-        plain = _PLAIN.get(tensor.format)
-        kept = plain if plain is not None and self.type == "closest" else "F16"
-        if self.type == "f16" or kept != "F16" or tensor.shape[1] % BLOCK:
-            return kept, kept == plain
-        if self.type == "closest":
-            if plain is not None:
-                return plain, True
-            kinds = ["Q8_0"] if tensor.format.startswith("w8") else ["Q4_0", "Q4_1"]
-        elif self.type == "q8_0" or tensor.name == "head.weight":
-            kinds = ["Q8_0"]
-        elif tensor.name == "embed.weight" and weights.spec.tied_embeddings:
-            kinds = ["Q8_0"]
-        else:
-            kinds = ["Q4_0"]
-        if plain is not None:
-            return kinds[0], False
-        if all(holds(kinds[0], slab.coded()) for slab in weights.slabs(tensor.name)):
-            return kinds[0], True
+        plain = _PLAIN.get(tensor.format or "")
+        if self.type == "closest" and plain is not None:
+            return plain, True
+        if self.type == "f16" or tensor.shape[1] % BLOCK:
+            return "F16", plain == "F16"
+        kinds = self._quantized(tensor, weights.spec.tied_embeddings)
+        if plain is None and tensor.format is not None:
+            if _same_codes(kinds[0], tensor.format):
+                return kinds[0], True
+            if all(holds(kinds[0], slab.coded()) for slab in weights.slabs(tensor.name)):
+                return kinds[0], True
         return kinds[-1], False
+
+    def _quantized(self, tensor: StoredTensor, tied: bool) -> tuple[str, ...]:
+        """Return the type to try first, and what it is where codes do not fit."""
+        if self.type == "closest":
+            eight = tensor.format is None or tensor.format.startswith("w8")
+            return ("Q8_0",) if eight else ("Q4_0", "Q4_1")
+        head = "embed.weight" if tied else "head.weight"
+        return ("Q8_0",) if self.type == "q8_0" or tensor.name == head else ("Q4_0",)
 
     def _bytes(self, weights: ModelWeights, target: _Target) -> Iterator[NDArray[np.uint8]]:
         tensor, kind = target.tensor, target.row.type
@@ -176,6 +178,13 @@ class GgufExport:
         # Row i of the file is the row of ours that lies there in a Llama's file.
         order = np.argsort(rotated_rows(0, tensor.shape[0], target.head_dim))
         yield encode(kind, _Joined(tuple(slabs)), tensor, order=order, **options)
+
+
+def _same_codes(kind: str, weight_format: str) -> bool:
+    """Whether a type holds every tensor of a format, so that nobody need look."""
+    if kind == "Q8_0":
+        return weight_format.startswith("w8")
+    return weight_format.startswith("w4") and not weight_format.endswith("z")
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class StoredTensor:
     """A tensor as the model has it."""
 
     name: str  # canonical
-    format: str  # w8g32, f16 …; of what is decoded from another encoding, its dtype
+    format: str | None  # w8g32, f16 …; None where it is decoded and no format holds it
     shape: tuple[int, ...]
 
 
@@ -123,11 +123,13 @@ class _Part:
     def numbers(self) -> NDArray[np.float32]:
         shape = self.tensor.shape
         cols = shape[1] if len(shape) == 2 else 1
+        assert self.tensor.format is not None
         found = _core.dequantize_rows(self.data, self.tensor.format, self.rows, cols)
         return found if len(shape) == 2 else found[:, 0]
 
     def coded(self) -> Coded:
         cols = self.tensor.shape[1]
+        assert self.tensor.format is not None
         unpacked = _core.unpack_rows(self.data, self.tensor.format, self.rows, cols)
         return Coded.of(*unpacked, self.tensor.format)
 
@@ -138,8 +140,8 @@ class _SourceWeights:
         self.spec = self._opened.spec
         self.tensors = {}
         for name, tensor in self._opened.tensors.items():
-            kept = tensor.decoder.exact_format if tensor.decoder is not None else None
-            self.tensors[name] = StoredTensor(name, kept or tensor.dtype, tensor.shape)
+            kept = tensor.dtype if tensor.decoder is None else tensor.decoder.exact_format
+            self.tensors[name] = StoredTensor(name, kept, tensor.shape)
         self.companions = {
             file.name: file.read_bytes()
             for file in self._opened.tokenizer_files

@@ -35,8 +35,7 @@ TEXTS: dict[str, Text] = {
     "cli-argument-model": Text(
         "A bundle, a checkpoint directory (config.json and safetensors), a GGUF file, or `tiny`, "
         "the small model that comes along.",
-        "模型包、检查点目录（含 config.json 和 safetensors）、GGUF 文件，"
-        "或随附的小模型 `tiny`。",
+        "模型包、检查点目录（含 config.json 和 safetensors）、GGUF 文件，或随附的小模型 `tiny`。",
     ),
     "cli-option-threads": Text(
         "Threads to compute with. auto, and without it: as many as there are fast cores of those "

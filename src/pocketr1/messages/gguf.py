@@ -42,7 +42,8 @@ TEXTS: dict[str, Text] = {
     "checkpoint-gguf-codes": Text(
         what_en="{where}: among rows {rows} of the tensor {tensor} ({type}) is a code or a scale "
         "that no quantizer writes.",
-        what_zh="{where}：张量 {tensor}（{type}）的第 {rows} 行中有量化程序不会写出的编码或缩放值。",
+        what_zh="{where}：张量 {tensor}（{type}）的第 {rows} 行中有量化程序不会写出的编码"
+        "或缩放值。",
         mend_en="Download the file again. If it is whole, quantize its values anew with "
         "`pocketr1 compress FILE -o OUT --bits 8`.",
         mend_zh="请重新下载该文件。若文件完整，可用 `pocketr1 compress FILE -o OUT --bits 8` "

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BY_NAME", "READ", "TENSOR_TYPES", "TensorType", "q4_0_codes", "q8_0_codes", "type_name"]
+__all__ = ["BY_NAME", "READ", "TENSOR_TYPES", "TensorType", "type_name"]
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]
@@ -24,7 +24,12 @@ _SUPER = 256  # weights of a block of the K types
 
 @dataclass(frozen=True)
 class TensorType:
-    """One type: ``decode`` takes blocks (n, block_bytes) and gives weights (n, block_size)."""
+    """One type: ``decode`` takes blocks (n, block_bytes) and gives weights (n, block_size).
+
+    ``steps``, where codes and scales can be kept: whole numbers (n, block_size) and scales (n, 1)
+    of either sign, whose products are the weights. A format of 8 bits holds -127 to 127 steps, one
+    of 4 bits -8 to 7, or -7 to 8.
+    """
 
     number: int  # in the file
     name: str
@@ -33,22 +38,14 @@ class TensorType:
     decode: Callable[[Bytes], Floats] | None = None  # None: plain elements, or not read at all
     dtype: str = "f32"  # of what reading gives
     exact_format: str | None = None  # the weight format that keeps it as it is
-
-
-def q8_0_codes(blocks: Bytes) -> tuple[NDArray[np.int8], Floats]:
-    """Return codes (n, 32) and scales (n, 1) of Q8_0 blocks: f16 scale, then 32 signed codes."""
-    return blocks[:, 2:].view(np.int8), _half(blocks, 0)
-
-
-def q4_0_codes(blocks: Bytes) -> tuple[Bytes, Floats]:
-    """Return codes (n, 32), 0 to 15 about 8, and scales (n, 1): f16 scale, then nibbles."""
-    return _nibbles(blocks[:, 2:], 16), _half(blocks, 0)
+    steps: Callable[[Bytes], tuple[NDArray[np.int8], Floats]] | None = None
 
 
 def _half(blocks: Bytes, at: int) -> Floats:
     """The f16 at byte ``at`` of each block, as float32 (n, 1)."""
     pair = np.ascontiguousarray(blocks[:, at : at + 2])
-    return pair.view("<f2").astype(np.float32)
+    values: Floats = pair.view("<f2").astype(np.float32)
+    return values
 
 
 def _fields(data: Bytes, run: int, bits: int) -> Bytes:
@@ -58,7 +55,7 @@ def _fields(data: Bytes, run: int, bits: int) -> Bytes:
     (n, bytes) becomes (n, bytes * 8 / bits).
     """
     shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
-    spread = (data.reshape(len(data), -1, 1, run) >> shifts) & np.uint8((1 << bits) - 1)
+    spread: Bytes = (data.reshape(len(data), -1, 1, run) >> shifts) & np.uint8((1 << bits) - 1)
     return spread.reshape(len(data), -1)
 
 
@@ -75,14 +72,45 @@ def _scaled(codes: NDArray[Any], scales: Floats, minima: Floats | None = None) -
     return weights.reshape(len(codes), -1)
 
 
+def _products(steps: NDArray[np.int8], scales: Floats) -> Floats:
+    return steps.astype(np.float32) * scales
+
+
+def _q8_0_steps(blocks: Bytes) -> tuple[NDArray[np.int8], Floats]:
+    """f16 scale, 32 signed codes."""
+    return blocks[:, 2:].view(np.int8), _half(blocks, 0)
+
+
+def _q4_0_steps(blocks: Bytes) -> tuple[NDArray[np.int8], Floats]:
+    """f16 scale, 16 bytes of nibbles; codes about 8."""
+    return _nibbles(blocks[:, 2:], 16).view(np.int8) - np.int8(8), _half(blocks, 0)
+
+
+def _q5_0_steps(blocks: Bytes) -> tuple[NDArray[np.int8], Floats]:
+    """f16 scale, 4 bytes of high bits, 16 bytes of nibbles; codes about 16."""
+    codes = _nibbles(blocks[:, 6:], 16) | _fifth_bits(blocks[:, 2:6])
+    return codes.view(np.int8) - np.int8(16), _half(blocks, 0)
+
+
+def _iq4_nl_steps(blocks: Bytes) -> tuple[NDArray[np.int8], Floats]:
+    """f16 scale, 16 bytes of nibbles that choose among 16 levels."""
+    return _LEVELS[_nibbles(blocks[:, 2:], 16)], _half(blocks, 0)
+
+
 def _q8_0(blocks: Bytes) -> Floats:
-    codes, scales = q8_0_codes(blocks)
-    return codes.astype(np.float32) * scales
+    return _products(*_q8_0_steps(blocks))
 
 
 def _q4_0(blocks: Bytes) -> Floats:
-    codes, scales = q4_0_codes(blocks)
-    return (codes.astype(np.float32) - np.float32(8)) * scales
+    return _products(*_q4_0_steps(blocks))
+
+
+def _q5_0(blocks: Bytes) -> Floats:
+    return _products(*_q5_0_steps(blocks))
+
+
+def _iq4_nl(blocks: Bytes) -> Floats:
+    return _products(*_iq4_nl_steps(blocks))
 
 
 def _q4_1(blocks: Bytes) -> Floats:
@@ -93,13 +121,9 @@ def _q4_1(blocks: Bytes) -> Floats:
 
 def _fifth_bits(data: Bytes) -> Bytes:
     """Bit i of each block's 32-bit word is the high bit of code i: (n, 4) becomes (n, 32)."""
-    return np.unpackbits(np.ascontiguousarray(data), axis=1, bitorder="little") << np.uint8(4)
-
-
-def _q5_0(blocks: Bytes) -> Floats:
-    """f16 scale, 4 bytes of high bits, 16 bytes of nibbles; codes about 16."""
-    codes = _nibbles(blocks[:, 6:], 16) | _fifth_bits(blocks[:, 2:6])
-    return (codes.astype(np.float32) - np.float32(16)) * _half(blocks, 0)
+    bits = np.unpackbits(np.ascontiguousarray(data), axis=1, bitorder="little")
+    shifted: Bytes = bits << np.uint8(4)
+    return shifted
 
 
 def _q5_1(blocks: Bytes) -> Floats:
@@ -125,7 +149,9 @@ def _q3_k(blocks: Bytes) -> Floats:
     lie in 8 bytes, the upper two bits in 4.
     """
     high = _fields(blocks[:, :32], 32, 1)
-    codes = _fields(blocks[:, 32:96], 32, 2).astype(np.int8) - np.int8(4) + (high << 2).view(np.int8)
+    codes = (
+        _fields(blocks[:, 32:96], 32, 2).astype(np.int8) - np.int8(4) + (high << 2).view(np.int8)
+    )
     packed = blocks[:, 96:108]
     levels = _nibbles(packed[:, :8], 8) | (_fields(packed[:, 8:], 4, 2) << np.uint8(4))
     scales = _half(blocks, 108) * (levels.astype(np.float32) - np.float32(32))
@@ -171,14 +197,8 @@ def _q6_k(blocks: Bytes) -> Floats:
 
 # The 16 levels of IQ4_NL and IQ4_XS (kvalues_iq4nl in ggml-common.h).
 _LEVELS = np.array(
-    [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float32
+    [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8
 )
-
-
-def _iq4_nl(blocks: Bytes) -> Floats:
-    """f16 scale, 16 bytes of nibbles that choose among 16 levels."""
-    weights: Floats = _half(blocks, 0) * _LEVELS[_nibbles(blocks[:, 2:], 16)]
-    return weights
 
 
 def _iq4_xs(blocks: Bytes) -> Floats:
@@ -192,17 +212,17 @@ READ: tuple[TensorType, ...] = (
     TensorType(0, "F32", 1, 4, exact_format="f32"),
     TensorType(1, "F16", 1, 2, dtype="f16", exact_format="f16"),
     TensorType(30, "BF16", 1, 2, dtype="bf16", exact_format="bf16"),
-    TensorType(8, "Q8_0", 32, 34, _q8_0, exact_format="w8g32"),
-    TensorType(2, "Q4_0", 32, 18, _q4_0, exact_format="w4g32z"),
+    TensorType(8, "Q8_0", 32, 34, _q8_0, exact_format="w8g32", steps=_q8_0_steps),
+    TensorType(2, "Q4_0", 32, 18, _q4_0, exact_format="w4g32z", steps=_q4_0_steps),
     TensorType(3, "Q4_1", 32, 20, _q4_1),
-    TensorType(6, "Q5_0", 32, 22, _q5_0),
+    TensorType(6, "Q5_0", 32, 22, _q5_0, exact_format="w8g32", steps=_q5_0_steps),
     TensorType(7, "Q5_1", 32, 24, _q5_1),
     TensorType(10, "Q2_K", _SUPER, 84, _q2_k),
     TensorType(11, "Q3_K", _SUPER, 110, _q3_k),
     TensorType(12, "Q4_K", _SUPER, 144, _q4_k),
     TensorType(13, "Q5_K", _SUPER, 176, _q5_k),
     TensorType(14, "Q6_K", _SUPER, 210, _q6_k),
-    TensorType(20, "IQ4_NL", 32, 18, _iq4_nl),
+    TensorType(20, "IQ4_NL", 32, 18, _iq4_nl, exact_format="w8g32", steps=_iq4_nl_steps),
     TensorType(23, "IQ4_XS", _SUPER, 136, _iq4_xs),
 )
 TENSOR_TYPES = {row.number: row for row in READ}

@@ -9,6 +9,7 @@ that size is allocated, and against what a model can need. The header is read in
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import struct
 from collections.abc import Mapping
@@ -310,7 +311,7 @@ class _Header:
     def _check_overlaps(self, tensors: Mapping[str, GgufTensor]) -> None:
         placed = [(t.offset, t.nbytes or 0, t.name) for t in tensors.values()]
         placed.sort()
-        for (begin, size, name), (after, _, other) in zip(placed, placed[1:], strict=False):
+        for (begin, size, name), (after, _, other) in itertools.pairwise(placed):
             if begin + size > after:
                 raise self._cursor.invalid(
                     f"the tensors {shown(name)} and {shown(other)} share bytes", after

@@ -160,9 +160,7 @@ def _tree(metadata: Metadata, tokens: _Tokens) -> dict[str, Any]:
     }
 
 
-def _merges(
-    metadata: Metadata, tokens: _Tokens, vocabulary: dict[str, int]
-) -> list[list[str]]:
+def _merges(metadata: Metadata, tokens: _Tokens, vocabulary: dict[str, int]) -> list[list[str]]:
     """Return pairs of tokens; both and what they make must be tokens.
 
     An added token that a merge leads to joins the vocabulary.

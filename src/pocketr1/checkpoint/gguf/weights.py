@@ -9,12 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketr1.checkpoint.gguf.blocks import (
-    TENSOR_TYPES,
-    TensorType,
-    q4_0_codes,
-    q8_0_codes,
-)
+from pocketr1.checkpoint.gguf.blocks import TENSOR_TYPES, TensorType
 from pocketr1.checkpoint.gguf.container import GgufTensor, shown
 from pocketr1.checkpoint.reading import read_into
 from pocketr1.errors import CheckpointError
@@ -37,7 +32,8 @@ def rotated_rows(begin: int, end: int, head_dim: int) -> NDArray[np.int64]:
     row = np.arange(begin, end, dtype=np.int64)
     head, inside = np.divmod(row, head_dim)
     half, pair = np.divmod(inside, head_dim // 2)
-    return head * head_dim + 2 * pair + half
+    places: NDArray[np.int64] = head * head_dim + 2 * pair + half
+    return places
 
 
 def needs_decoder(tensor: GgufTensor, head_dim: int | None) -> bool:
@@ -65,7 +61,7 @@ class GgufDecoder:
 
     @property
     def exact_format(self) -> str | None:
-        """w8g32 of Q8_0, w4g32z of Q4_0, and plain elements as they are."""
+        """w8g32 of Q8_0, Q5_0 and IQ4_NL, w4g32z of Q4_0, and plain elements as they are."""
         return self._type.exact_format
 
     def rows(self, begin: int, end: int) -> NDArray[Any]:
@@ -89,18 +85,15 @@ class GgufDecoder:
                 Q8_0 is -128, which llama.cpp does not write.
         """
         raw = self._raw(begin, end)
-        blocks = raw.reshape(-1, self._type.block_bytes)
-        if self._type.name == "Q8_0":
-            signed, scales = q8_0_codes(blocks)
-            self._check(raw, np.isfinite(scales).all() and not (signed == -128).any(), begin)
-            mirrored = np.where(scales < 0, -signed, signed).astype(np.int8)
-            codes, zeros = mirrored.view(np.uint8), np.zeros(scales.shape, np.uint8)
-        else:
-            nibbles, scales = q4_0_codes(blocks)
-            self._check(raw, np.isfinite(scales).all(), begin)
-            # (code - 8) * -s is ((15 - code) - 7) * s.
-            codes = np.where(scales < 0, np.uint8(15) - nibbles, nibbles)
-            zeros = np.where(scales < 0, np.uint8(7), np.uint8(8))
+        assert self._type.steps is not None
+        steps, scales = self._type.steps(raw.reshape(-1, self._type.block_bytes))
+        self._check(raw, np.isfinite(scales).all() and not (steps == -128).any(), begin)
+        negative = scales < 0
+        steps = np.where(negative, -steps, steps).astype(np.int8)
+        zeros = np.zeros(scales.shape, np.uint8)
+        if self.exact_format == "w4g32z":  # -8 to 7 steps, mirrored -7 to 8: codes from 0 to 15
+            zeros = np.where(negative, np.uint8(7), np.uint8(8))
+        codes = steps.view(np.uint8) + zeros
         shape = (end - begin, -1)
         return (
             np.ascontiguousarray(codes.reshape(shape)),

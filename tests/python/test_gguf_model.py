@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,17 @@ from gguf_files import (
     convert,
     gguf_name,
     model_entries,
+    tokenizer_entries,
     write_gguf,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from oracle_support import bound, greedy, start
 
 import pocketr1
 from pocketr1 import Quantizer, _core, checkpoint
-from pocketr1.errors import CheckpointError, EngineError
+from pocketr1.chat.tokenizer import load_tokenizer
+from pocketr1.errors import CheckpointError, EngineError, PocketR1Error
 
 MODELS = Path(__file__).parents[1] / "golden" / "models"
 CASES = [
@@ -167,7 +172,8 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         (("qwen2.block_count", STRING, "2"), "checkpoint-gguf-key"),
         (("qwen2.block_count", U32, 0), "checkpoint-gguf-key"),
         (("qwen2.block_count", U32, 2**32 - 1), "checkpoint-gguf-key"),
-        (("qwen2.block_count", U32, 60_000), "checkpoint-tensor-missing"),
+        (("qwen2.block_count", U32, 3), "checkpoint-tensor-missing"),
+        (("qwen2.block_count", U32, 60_000), "checkpoint-gguf-key"),
         (("qwen2.attention.head_count", ARRAY, (U32, [3, 1])), "checkpoint-gguf-key"),
         (("qwen2.block_count", U32, 100_000), "checkpoint-gguf-key"),
         (("qwen2.attention.head_count_kv", U32, 2), "checkpoint-gguf-key"),
@@ -186,6 +192,7 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         (("split.count", U32, 3), "checkpoint-gguf-split"),
         (("tokenizer.ggml.eos_token_id", U32, 40), "checkpoint-gguf-key"),
         (("tokenizer.ggml.bos_token_id", STRING, "<s>"), "checkpoint-gguf-key"),
+        (("tokenizer.ggml.tokens", ARRAY, (STRING, ["x"] * 41)), "checkpoint-gguf-key"),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path: Path, entry: Entry, code: str) -> None:
@@ -226,3 +233,37 @@ def test_keys_that_nobody_needs_are_ignored(tmp_path: Path) -> None:
         ("quantize.imatrix.file", STRING, "somewhere"),
     ]
     assert checkpoint.open(written(tmp_path / "m.gguf", entries)).spec.hidden_size == 12
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_model_with_bytes_changed_is_made_or_refused(tmp_path: Path, data: st.DataObject) -> None:
+    """Tokenizer and weights included: a changed file gives an error of ours or a whole bundle."""
+    config = {**TINY, "hidden_size": 32, "num_attention_heads": 2, "head_dim": 16}
+    config["num_hidden_layers"] = 1
+    tree = {"model": {"vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}, "added_tokens": []}
+    tensors: Tensors = {}
+    for name, shape in tiny_shapes(config).items():
+        blocks = np.zeros((int(np.prod(shape)) // 32, 34), np.uint8)
+        plain = (0, shape, np.zeros(shape, "<f4").tobytes())
+        packed = len(shape) == 2 and shape[1] % 32 == 0
+        tensors[gguf_name(name)] = (8, shape, blocks.tobytes()) if packed else plain
+    path = tmp_path / "m.gguf"
+    entries = [*model_entries(config), *tokenizer_entries(tree, 40, "qwen2")]
+    write_gguf(path, entries, tensors)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        # Mostly in the header, sometimes among the weights.
+        place = data.draw(st.integers(0, 4000) | st.integers(0, len(content) - 1))
+        content[min(place, len(content) - 1)] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    out = tmp_path / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.rmtree(tmp_path / "out.partial", ignore_errors=True)
+    try:
+        Quantizer(path, output_path=out, bits="keep").run()
+        load_tokenizer(out)
+    except PocketR1Error as error:
+        assert error.what and error.mend

@@ -134,6 +134,14 @@ def test_a_tokenizer_of_each_kind_comes_back(tmp_path: Path, name: str) -> None:
         assert ours.encode_markup(text) == ids, text
 
 
+@pytest.mark.parametrize(("pre", "adds"), [("llama-bpe", True), ("qwen2", False)])
+def test_where_the_file_does_not_say_the_kind_decides_about_the_first_token(
+    tmp_path: Path, pre: str, adds: bool
+) -> None:
+    entries = [entry for entry in of_tiny(pre) if entry[0] != "tokenizer.ggml.add_bos_token"]
+    assert load_tokenizer(made(tmp_path, entries)).adds_bos is adds
+
+
 def test_no_tokenizer_in_the_file_gives_no_files(tmp_path: Path) -> None:
     write_gguf(tmp_path / "m.gguf", [("general.architecture", STRING, "qwen2")], {})
     assert tokenizer_files(read_header(tmp_path / "m.gguf")) == ()

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def find_or_import(
     ).run()
     if _state(source) != before:
         # Nobody can tell what was read; under this name it would be found again.
-        (place / "bundle.json").unlink()
+        shutil.rmtree(place)
         raise CheckpointError("checkpoint-changed", where=str(source))
     return ImportedModel(place, report)
 

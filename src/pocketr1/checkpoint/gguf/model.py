@@ -42,7 +42,6 @@ _LAYER = {
     "up": "ffn_up",
     "down": "ffn_down",
 }
-_MOST_LAYERS = 65_536
 _LARGEST_HEAD = 65_536
 #: Factors that divide the rotary frequencies: how the converter writes the scaling of Llama 3.
 ROPE_FACTORS = "rope_freqs.weight"
@@ -78,10 +77,9 @@ def read_model(file: GgufFile) -> GgufModel:
             or ``-shape``.
     """
     metadata = Metadata(file)
-    if "split.count" in metadata and metadata.size("split.count") > 1:
-        raise CheckpointError(
-            "checkpoint-gguf-split", where=str(file.path), count=metadata.size("split.count")
-        )
+    parts = metadata.number("split.count", 1)
+    if parts > 1:
+        raise CheckpointError("checkpoint-gguf-split", where=str(file.path), count=parts)
     spec = _spec(metadata)
     names = source_names(spec)
     sources = set(names.values())
@@ -148,8 +146,9 @@ def _spec(metadata: Metadata) -> ModelSpec:
         if metadata.size(key(name), head_dim) != head_dim:
             raise metadata.invalid(key(name), f"is not {head_dim}, as the heads' keys are")
     layers = metadata.size(key("block_count"))
-    if layers > _MOST_LAYERS:
-        raise metadata.invalid(key("block_count"), f"is {layers}, more than {_MOST_LAYERS}")
+    if layers > len(file.tensors):
+        reason = f"is {layers}, more than the file's {len(file.tensors)} tensors"
+        raise metadata.invalid(key("block_count"), reason)
     eps = metadata.number(key("attention.layer_norm_rms_epsilon"))
     if eps <= 0:
         raise metadata.invalid(key("attention.layer_norm_rms_epsilon"), "is not greater than 0")
@@ -238,6 +237,10 @@ def _tokens(metadata: Metadata, vocabulary: int) -> dict[str, Any]:
         token = metadata.token(f"tokenizer.ggml.{name}_token_id", vocabulary)
         if token is not None and token not in ends:
             ends.append(token)
+    texts = "tokenizer.ggml.tokens"
+    if texts in metadata and len(metadata.strings(texts)) > vocabulary:
+        count = len(metadata.strings(texts))
+        raise metadata.invalid(texts, f"holds {count} tokens for {vocabulary} rows of embeddings")
     bos = metadata.token("tokenizer.ggml.bos_token_id", vocabulary)
     return {"bos_token_id": bos, "eos_token_id": ends or None}
 

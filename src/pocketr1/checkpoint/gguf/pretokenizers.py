@@ -21,12 +21,16 @@ _SPLIT = (
 
 @dataclass(frozen=True)
 class PreTokenizer:
-    """names: in GGUF, the one to write first. split: None is GPT-2's own way to cut."""
+    """names: in GGUF, the one to write first. split: None is GPT-2's own way to cut.
+
+    adds_bos: texts begin with a token where the file does not say whether they do.
+    """
 
     names: tuple[str, ...]
     split: str | None
     nfc: bool  # text becomes NFC first
     ignore_merges: bool  # a piece that is a token is one, whatever its merges give
+    adds_bos: bool = False
 
     def normalizer(self) -> dict[str, Any] | None:
         """The ``normalizer`` of tokenizer.json."""
@@ -52,11 +56,17 @@ class PreTokenizer:
 
 
 _ROWS = (
-    PreTokenizer(("qwen2", "deepseek-r1-qwen"), _SPLIT.format(digits=r"\p{N}"), True, False),
     PreTokenizer(
-        ("llama-bpe", "llama3", "llama-v3"), _SPLIT.format(digits=r"\p{N}{1,3}"), False, True
+        ("qwen2", "deepseek-r1-qwen"), _SPLIT.format(digits=r"\p{N}"), nfc=True, ignore_merges=False
     ),
-    PreTokenizer(("gpt-2",), None, False, False),
+    PreTokenizer(
+        ("llama-bpe", "llama3", "llama-v3"),
+        _SPLIT.format(digits=r"\p{N}{1,3}"),
+        nfc=False,
+        ignore_merges=True,
+        adds_bos=True,
+    ),
+    PreTokenizer(("gpt-2",), None, nfc=False, ignore_merges=False),
 )
 BY_NAME: Mapping[str, PreTokenizer] = {name: row for row in _ROWS for name in row.names}
 

@@ -61,6 +61,7 @@ class _Tokens:
     bos: int | None
     eos: int | None
     adds_bos: bool
+    cut: PreTokenizer
 
     @classmethod
     def read(cls, metadata: Metadata) -> _Tokens:
@@ -68,6 +69,10 @@ class _Tokens:
         if model != "gpt2":
             reason = f"is {shown(model)!r}; only gpt2 (byte-level BPE) is supported"
             raise metadata.invalid(_PREFIX + "model", reason)
+        name = metadata.text(_PREFIX + "pre", "default")
+        if name not in BY_NAME:
+            reason = f"is {shown(name)!r}; supported are {known_names()}"
+            raise metadata.invalid(_PREFIX + "pre", reason)
         key = _PREFIX + "tokens"
         texts = [metadata.decoded(key, raw) for raw in metadata.strings(key)]
         types = [NORMAL] * len(texts)
@@ -83,11 +88,11 @@ class _Tokens:
         vocabulary = len(texts)
         bos = metadata.token(_PREFIX + "bos_token_id", vocabulary)
         eos = metadata.token(_PREFIX + "eos_token_id", vocabulary)
-        adds = metadata.flag(_PREFIX + "add_bos_token", False)
+        adds = metadata.flag(_PREFIX + "add_bos_token", BY_NAME[name].adds_bos)
         for special in (bos, eos):
             if special is not None and types[special] == NORMAL:
                 types[special] = CONTROL
-        return cls(texts, types, bos, eos, adds and bos is not None)
+        return cls(texts, types, bos, eos, adds and bos is not None, BY_NAME[name])
 
     def added(self) -> Iterator[tuple[int, str, bool]]:
         """Yield id, text and whether it is special of the tokens that text is cut at first."""
@@ -112,11 +117,6 @@ class _Tokens:
 
 def _tree(metadata: Metadata, tokens: _Tokens) -> dict[str, Any]:
     """Return tokenizer.json."""
-    name = metadata.text(_PREFIX + "pre", "default")
-    if name not in BY_NAME:
-        reason = f"is {shown(name)!r}; supported are {known_names()}"
-        raise metadata.invalid(_PREFIX + "pre", reason)
-    row: PreTokenizer = BY_NAME[name]
     ordinary = tokens.vocabulary(metadata)
     merges = _merges(metadata, tokens, ordinary)
     added = [
@@ -136,8 +136,8 @@ def _tree(metadata: Metadata, tokens: _Tokens) -> dict[str, Any]:
         "truncation": None,
         "padding": None,
         "added_tokens": added,
-        "normalizer": row.normalizer(),
-        "pre_tokenizer": row.pre_tokenizer(),
+        "normalizer": tokens.cut.normalizer(),
+        "pre_tokenizer": tokens.cut.pre_tokenizer(),
         "post_processor": _begins_with(tokens) if tokens.adds_bos else None,
         "decoder": {
             "type": "ByteLevel",
@@ -153,7 +153,7 @@ def _tree(metadata: Metadata, tokens: _Tokens) -> dict[str, Any]:
             "end_of_word_suffix": None,
             "fuse_unk": False,
             "byte_fallback": False,
-            "ignore_merges": row.ignore_merges,
+            "ignore_merges": tokens.cut.ignore_merges,
             "vocab": ordinary,
             "merges": merges,
         },

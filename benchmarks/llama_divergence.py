@@ -2,11 +2,11 @@
 
     python benchmarks/llama_divergence.py --tools DIR --text FILE --work DIR [--window 128]
 
-DIR holds ``llama-perplexity`` and ``llama-quantize``; the package ``gguf`` must be there too. Tiny
-R1 is written as GGUF, in F16 and in the types asked for. The tool computes the logits of each on
-the same windows, stores them, and prints its figures with ``--kl-divergence``; our functions get
-the stored logits. Then our own engine reads the same windows. Prints both side by side; ends with
-1 where two figures differ by more than 1% of the tool's (or by less than it prints).
+DIR holds ``llama-perplexity`` and ``llama-quantize``. Tiny R1 is exported as GGUF in F16, and
+quantized to the types asked for. The tool computes the logits of each on the same windows, stores
+them, and prints its figures with ``--kl-divergence``; our functions get the stored logits. Then our
+own engine reads the same windows. Prints both side by side; ends with 1 where two figures differ by
+more than 1% of the tool's (or by less than it prints).
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pocketr1
-from pocketr1 import checkpoint, measure
+from pocketr1 import measure
+from pocketr1.export import export_gguf
 
 __all__ = ["Stored", "divergence_of", "read_logits", "write_gguf"]
 
@@ -103,69 +104,8 @@ def divergence_of(reference: Stored, model: Stored) -> dict[str, float]:
 
 
 def write_gguf(source: Path, out: Path) -> None:
-    """Write a Qwen2 checkpoint as GGUF in F16, vectors in F32."""
-    import gguf
-
-    opened = checkpoint.open(source)
-    config = json.loads((source / "config.json").read_text("utf-8"))
-    writer = gguf.GGUFWriter(out, "qwen2")
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config["rope_theta"])
-    tree = json.loads((source / "tokenizer.json").read_text("utf-8"))
-    vocabulary = {**tree["model"]["vocab"]}
-    added = {token["id"]: token for token in tree["added_tokens"]}
-    vocabulary |= {token["content"]: id_ for id_, token in added.items()}
-    by_id = {id_: token for token, id_ in vocabulary.items()}
-    tokens = [by_id.get(id_, f"<unused{id_}>") for id_ in range(config["vocab_size"])]
-    kinds = [gguf.TokenType.NORMAL] * len(tokens)
-    for id_, token in added.items():
-        special = token["special"]
-        kinds[id_] = gguf.TokenType.CONTROL if special else gguf.TokenType.USER_DEFINED
-    merges = [each if isinstance(each, str) else " ".join(each) for each in tree["model"]["merges"]]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("deepseek-r1-qwen")
-    writer.add_token_list(tokens)
-    writer.add_token_types(kinds)
-    writer.add_token_merges(merges)
-    writer.add_bos_token_id(opened.spec.bos_token_id or 0)
-    writer.add_eos_token_id(opened.spec.eos_token_ids[0])
-    writer.add_add_bos_token(opened.spec.bos_token_id is not None)
-    names = {
-        "embed.weight": "token_embd.weight",
-        "final_norm.weight": "output_norm.weight",
-        "head.weight": "output.weight",
-    }
-    parts = {
-        "attn_norm": "attn_norm",
-        "q": "attn_q",
-        "k": "attn_k",
-        "v": "attn_v",
-        "o": "attn_output",
-        "mlp_norm": "ffn_norm",
-        "gate": "ffn_gate",
-        "up": "ffn_up",
-        "down": "ffn_down",
-    }
-    for name, tensor in opened.tensors.items():
-        if name.startswith("layers."):
-            _, layer, part, kind = name.split(".")
-            there = f"blk.{layer}.{parts[part]}.{kind}"
-        else:
-            there = names[name]
-        rows = opened.read_rows(name, 0, tensor.shape[0])
-        wide = rows.view(np.uint16).astype(np.uint32) << 16  # Tiny R1 is BF16
-        values = wide.view(np.float32).reshape(tensor.shape)
-        writer.add_tensor(there, values if values.ndim == 1 else values.astype(np.float16))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    """Write a checkpoint as GGUF in F16, vectors in F32."""
+    export_gguf(source, out, "f16", overwrite=True)
 
 
 def run_tool(

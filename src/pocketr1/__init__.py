@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pocketr1._core import isas
     from pocketr1.chat import Chat, Delta, Reply
-    from pocketr1.compress import Quantizer
+    from pocketr1.compress import Quantizer, import_gguf
     from pocketr1.engine import (
         Engine,
         Generation,
@@ -66,6 +66,7 @@ __all__ = [
     "Token",
     "UsageError",
     "__version__",
+    "import_gguf",
     "inspect",
     "isas",
     "load",
@@ -77,7 +78,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "pocketr1._core": ("isas",),
     "pocketr1.chat": ("Chat", "Delta", "Reply"),
-    "pocketr1.compress": ("Quantizer",),
+    "pocketr1.compress": ("Quantizer", "import_gguf"),
     "pocketr1.engine": (
         "Engine",
         "Generation",

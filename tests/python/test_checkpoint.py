@@ -201,10 +201,10 @@ def test_a_pickle_named_safetensors_is_not_unpickled(tmp_path: Path) -> None:
     assert not fuse.exists()
 
 
-def test_gguf_is_refused(tmp_path: Path) -> None:
+def test_a_directory_of_gguf_is_refused_and_the_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "model.Q4_0.gguf").write_bytes(b"GGUF")
     assert refusal(tmp_path).code == "checkpoint-gguf"
-    assert refusal(tmp_path / "model.Q4_0.gguf").code == "checkpoint-gguf"
+    assert refusal(tmp_path / "model.Q4_0.gguf").code == "checkpoint-gguf-invalid"
 
 
 def test_nothing_there(tmp_path: Path) -> None:

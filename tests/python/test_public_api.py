@@ -29,6 +29,7 @@ PUBLIC = {
     "Token",
     "UsageError",
     "__version__",
+    "import_gguf",
     "inspect",
     "isas",
     "load",

@@ -39,6 +39,7 @@ from pocketr1.bundle.layout import (
     plan_layout,
     signed_scales,
 )
+from pocketr1.checkpoint import CompanionFile
 from pocketr1.errors import BundleError, CompressionError
 
 __all__ = ["BundleWriter", "partial_path"]
@@ -152,7 +153,7 @@ class BundleWriter:
         """Segments on disk; the next one has this index."""
         return len(self._open_journal.segments)
 
-    def begin(self, job: Job, tokenizer_files: Iterable[Path]) -> None:
+    def begin(self, job: Job, tokenizer_files: Iterable[CompanionFile]) -> None:
         """Start ``job`` afresh; ``tokenizer_files`` are copied into the bundle."""
         with explain_write_errors(self.partial):
             self._clear()

@@ -1,4 +1,4 @@
-"""A checkpoint in Hugging Face's layout, read in slabs of rows."""
+"""A checkpoint in Hugging Face's layout or a GGUF file, read in slabs of rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketr1 import arch
-from pocketr1.checkpoint.files import locate, read_json
+from pocketr1.checkpoint import gguf
+from pocketr1.checkpoint.files import CompanionFile, locate, read_json
 from pocketr1.checkpoint.schemes import Quantization, read_quantization
 from pocketr1.checkpoint.stored import read_into
 from pocketr1.checkpoint.tensors import TensorInfo, read_table
@@ -36,14 +37,14 @@ class Checkpoint:
     A shard may be deleted once nothing of it will be read again; its space is free at once.
     """
 
-    path: Path  # the directory
-    config_path: Path
+    path: Path  # the directory, or the GGUF file
+    config_path: Path  # of config.json, or the GGUF file
     spec: arch.ModelSpec
     tensors: Mapping[str, TensorInfo]  # canonical name -> place, in decode order
     awaited: Mapping[str, Path]  # canonical name -> the missing shard that will hold it
     files: tuple[Path, ...]  # weight files that are there
     missing_shards: tuple[Path, ...]  # weight files that are not, with allow_missing
-    tokenizer_files: tuple[Path, ...]
+    tokenizer_files: tuple[CompanionFile, ...]
     ignored: tuple[str, ...]  # tensors in the files that the model does not need
     quantization: Quantization | None = None  # where weights are stored encoded
 
@@ -54,6 +55,8 @@ class Checkpoint:
 
     def read_rows(self, name: str, begin: int = 0, end: int | None = None) -> NDArray[Any]:
         """Read rows ``[begin, end)`` of a tensor as they are stored, or decoded.
+
+        A tensor that the file holds encoded is decoded.
 
         Returns:
             uint16 bit patterns for bf16 and f16, float32 for f32; shape (rows, columns), or (n,) of
@@ -117,7 +120,8 @@ def open(
 
     Args:
         path: a directory in Hugging Face's layout (``config.json``, and ``model.safetensors`` or
-            ``model.safetensors.index.json`` with its shards), one safetensors file, or an index.
+            ``model.safetensors.index.json`` with its shards), one safetensors file, an index, or a
+            GGUF file, which says all by itself.
         config_path: a ``config.json`` elsewhere.
         allow_missing: open although shards of the index are missing (``Checkpoint.missing_shards``,
             ``Checkpoint.awaited``); open again when they have arrived.
@@ -127,6 +131,8 @@ def open(
     Raises:
         CheckpointError: naming the file, and the tensor or key, that is wrong.
     """
+    if gguf.is_gguf(Path(path)):
+        return _open_gguf(Path(path))
     files = locate(Path(path), None if config_path is None else Path(config_path), headers)
     generation = read_json(files.generation) if files.generation else None
     config = read_json(files.config)
@@ -147,6 +153,22 @@ def open(
         tokenizer_files=files.tokenizer,
         ignored=table.ignored,
         quantization=quantization,
+    )
+
+
+def _open_gguf(path: Path) -> Checkpoint:
+    file = gguf.read_header(path)
+    model = gguf.read_model(file)
+    return Checkpoint(
+        path=path,
+        config_path=path,
+        spec=model.spec,
+        tensors=MappingProxyType(model.tensors),
+        awaited=MappingProxyType({}),
+        files=(path,),
+        missing_shards=(),
+        tokenizer_files=gguf.tokenizer_files(file),
+        ignored=model.ignored,
     )
 
 

@@ -20,18 +20,26 @@ class Decoder(Protocol):
 
     @property
     def exact_format(self) -> str | None:
-        """The weight format that holds the tensor without any change (``w8g32``), or None."""
+        """The weight format that holds the tensor without change ("w8g32"), or None."""
         ...
 
     def rows(self, begin: int, end: int) -> NDArray[Any]:
-        """Return rows ``[begin, end)`` as ``Checkpoint.read_rows`` gives them."""
+        """Return rows ``[begin, end)`` as ``Checkpoint.read_rows`` gives them.
+
+        Raises:
+            CheckpointError: the file cannot be read, or holds values that are no weights.
+        """
         ...
 
     def codes(
         self, begin: int, end: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
-        """Return codes (rows, cols), scales (rows, groups) and zero points (rows, groups).
+        """Return codes (rows, cols), scales and zeros (rows, groups) as ``_core.pack_rows`` takes.
 
-        As ``_core.pack_rows`` takes them, for ``exact_format``; only where that is not None.
+        Only where there is an ``exact_format``.
+
+        Raises:
+            CheckpointError: the file cannot be read, or holds codes that the format has no place
+                for.
         """
         ...

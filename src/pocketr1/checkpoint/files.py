@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pocketr1.errors import CheckpointError
 
-__all__ = ["CheckpointFiles", "locate", "read_index", "read_json"]
+__all__ = ["CheckpointFiles", "CompanionFile", "locate", "read_index", "read_json"]
 
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -23,6 +23,19 @@ _TOKENIZER_FILES = (
     "special_tokens_map.json",
 )
 _LARGEST_JSON = 64 << 20  # bytes
+
+
+class CompanionFile(Protocol):
+    """A small file that a bundle takes over: a path, or what a GGUF file says in its place."""
+
+    @property
+    def name(self) -> str:
+        """``tokenizer.json`` …"""
+        ...
+
+    def read_bytes(self) -> bytes:
+        """Return all of it."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class TensorInfo:
 
     name: str  # canonical: layers.0.q.weight
     source_name: str  # in the file: model.layers.0.self_attn.q_proj.weight
-    dtype: str  # "bf16", "f16" or "f32"
+    dtype: str  # "bf16", "f16" or "f32": of what reading gives
     shape: tuple[int, ...]  # (outputs, inputs), or (n,)
     file: Path  # of an encoded tensor, the one that holds its codes
     offset: int  # bytes from the start of the file

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pocketr1 import messages
 from pocketr1.cli import layout
 from pocketr1.cli.answer import Printer, reply_document, summarize
+from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.options import Cpus, MaxContext, Model, Threads
 from pocketr1.cli.output import is_terminal, print_error, say
@@ -51,6 +52,7 @@ def chat(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    cache: Cache = None,
     system: System = None,
     speculate: Speculate = "off",
 ) -> None:
@@ -66,8 +68,9 @@ def chat(
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 
+    runs = runnable(model, cache, threads)
     with (
-        load(model, threads=threads, cpus=cpus, max_context=max_context) as engine,
+        load(runs, threads=threads, cpus=cpus, max_context=max_context) as engine,
         open_speculation(speculate, engine) as speculation,
     ):
         if model == "tiny":

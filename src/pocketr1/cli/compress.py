@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pocketr1.cli.evaluate import MaxDrop, MaxKld, write_page
+from pocketr1.cli.imported import runnable
 from pocketr1.cli.numbers import bits as bits_of
 from pocketr1.cli.numbers import decimal, size, whole
 from pocketr1.cli.options import Json, Threads
@@ -28,7 +29,7 @@ def compress(
     bits: Annotated[
         Any,
         typer.Option(
-            metavar="{16,8,4,3,2,f8}",
+            metavar="{16,8,4,3,2,f8,keep}",
             parser=bits_of("--bits"),
             show_default="8",
             help="cli-option-bits",
@@ -132,11 +133,12 @@ def compress(
         target = Target(target_size, target_bpw, target_kld)
     if calibrate and calibration_samples is None:
         calibration_samples = DEFAULTS.calibration_samples
+    judged = runnable(source, threads=threads) if gated else source
     with progress_bar() as bar:
         gate = None
         if gated:
             gate = _gate(
-                source, gate_task or [], gate_text, (gate_limit, max_drop, max_kld), threads, bar
+                judged, gate_task or [], gate_text, (gate_limit, max_drop, max_kld), threads, bar
             )
 
         def advance(progress: Progress) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.numbers import decimal, points, whole
 from pocketr1.cli.options import Cpus, Json, MaxContext, Model, Threads
@@ -75,6 +76,7 @@ def evaluate(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    cache: Cache = None,
     json: Json = False,
 ) -> None:
     """Measure, then print the report; exit with 1 where it says FAIL."""
@@ -95,6 +97,9 @@ def evaluate(
         max_drop=8.0 if max_drop is None else max_drop,
         max_kld=max_kld,
     )
+    model = runnable(model, cache, threads)
+    if reference is not None:
+        reference = runnable(reference, cache, threads)
     with progress_bar() as bar:
         report = evaluate_models(
             model,

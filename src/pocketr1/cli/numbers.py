@@ -11,10 +11,10 @@ __all__ = ["bits", "decimal", "points", "size", "whole"]
 
 
 def bits(option: str) -> Callable[[str], int | str]:
-    """Return the parser of ``option``'s bits: a whole number, or ``f8``."""
+    """Return the parser of ``option``'s bits: a whole number, ``f8`` or ``keep``."""
 
     def parse(value: str) -> int | str:
-        return value if value == "f8" else whole(option)(value)
+        return value if value in ("f8", "keep") else whole(option)(value)
 
     return parse
 

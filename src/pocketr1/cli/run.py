@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pocketr1.cli.answer import Printer, Question, answer, summarize
+from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.options import Cpus, Json, MaxContext, Model, Threads
 from pocketr1.cli.output import print_json
@@ -46,6 +47,7 @@ def run(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    cache: Cache = None,
     system: System = None,
     stop: Stop = None,
     speculate: Speculate = "off",
@@ -75,6 +77,7 @@ def run(
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 
+    model = runnable(model, cache, threads)
     began = perf_counter()
     with load(model, threads=threads, cpus=cpus, max_context=max_context) as engine:
         load_s = perf_counter() - began

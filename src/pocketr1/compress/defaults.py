@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BITS", "DEFAULTS", "GROUP_SIZES", "Defaults"]
+__all__ = ["BITS", "DEFAULTS", "GROUP_SIZES", "KEEP", "Defaults"]
 
 #: ``f8`` is FP8: E4M3 with a scale per row and 128 inputs, whatever the group size.
 BITS: tuple[int | str, ...] = (16, 8, 4, 3, 2, "f8")
 GROUP_SIZES = (32, 64, 128)
+#: Instead of bits: every tensor as its file holds it.
+KEEP = "keep"
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def estimate(
     layout = plan_layout(tensors)
     sizes = layout.tensor_bytes()
     whole, decoder = bits_per_weight(list(tensors), sizes)
-    metadata = _metadata_bytes(layout) + sum(f.stat().st_size for f in source.tokenizer_files)
+    metadata = _metadata_bytes(layout) + sum(len(f.read_bytes()) for f in source.tokenizer_files)
     kv = kv_bytes_per_token(source.spec)
     return Estimate(
         source_bytes=sum(file.stat().st_size for file in source.files),

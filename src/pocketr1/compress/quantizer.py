@@ -57,6 +57,7 @@ __all__ = ["CompressionReport", "Progress", "Quantizer"]
 _MAX_THREADS = 256
 _MAX_SAMPLES = 4096
 _REASONING_CONTEXT = 4096
+_ITEM_BYTES = {"f32": 4, "f16": 2, "bf16": 2}
 
 
 @dataclass(frozen=True)
@@ -129,13 +130,15 @@ class Quantizer:
         """Check the options; nothing is read yet.
 
         Args:
-            model_path: a Hugging Face directory, one safetensors file, or a safetensors index;
+            model_path: a Hugging Face directory, one safetensors file, or a safetensors index, or a
+                GGUF file;
                 quantized checkpoints (FP8, GPTQ, AWQ, compressed-tensors) too. A matrix whose own
                 encoding is the one asked for is carried as it is, any other is quantized anew.
             config_path: a ``config.json`` that does not lie beside the weights.
             output_path: the bundle's directory; its parent is created.
             bits: 16 (kept as they are; f32 becomes f16), 8, 4, 3, 2 or ``"f8"`` (FP8: E4M3 with a
-                scale per row and 128 inputs), of the decoder's matrices.
+                scale per row and 128 inputs), of the decoder's matrices; or "keep": every tensor as
+                its file holds it, where a weight format can.
             group_size: inputs that share a scale: 32, 64 or 128. The default suits 8 bits; for 4
                 and 3 bits 64 is the advice: much closer to the original for 0.125 bits a weight
                 more; for 2 bits, 32.
@@ -294,7 +297,12 @@ class Quantizer:
         """Return the tensors of the bundle, in decode order."""
         shapes = arch.expected_tensors(source.spec)
         dtypes = {name: tensor.dtype for name, tensor in source.tensors.items()}
-        return self.recipe.tensors(shapes, dtypes, source.spec.tied_embeddings)
+        exact = {
+            name: tensor.decoder.exact_format
+            for name, tensor in source.tensors.items()
+            if tensor.decoder is not None
+        }
+        return self.recipe.tensors(shapes, dtypes, source.spec.tied_embeddings, exact)
 
     def _plan(self, tied_embeddings: bool) -> dict[str, Any]:
         """The ``plan`` of bundle.json: all that decides what becomes of the weights."""
@@ -573,7 +581,11 @@ class _Work:
                 self._source = self._discarder.make_room(self._source)
             self._quantizer._bring(self._writer, tensor.file)
         row_bytes = tensor.nbytes // tensor.shape[0]
-        slab_rows = rows_per_slab(row_bytes if tensor.decoder is None else 16 * plan.cols)
+        slab_rows = rows_per_slab(
+            max(row_bytes, plan.cols * _ITEM_BYTES[tensor.dtype])
+            if tensor.decoder is None
+            else max(row_bytes, 16 * plan.cols)
+        )
         end = part.row + part.rows
         data: NDArray[np.uint8] | None = None
         filled = [0, part.codes, part.codes + part.scales]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
+
+from pocketr1.checkpoint import CompanionFile
 
 __all__ = ["tokenizer_record"]
 
 
-def tokenizer_record(files: Iterable[Path]) -> dict[str, Any]:
+def tokenizer_record(files: Iterable[CompanionFile]) -> dict[str, Any]:
     """Return sizes and hashes of the files, and the hash of the chat template.
 
     The template is ``chat_template.jinja`` or the ``chat_template`` of ``tokenizer_config.json``,

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pocketr1 import bundle, checkpoint
@@ -41,7 +42,7 @@ class ModelReport:
     verified: every hash and every value was checked.
     """
 
-    kind: Literal["bundle", "checkpoint"]
+    kind: Literal["bundle", "checkpoint", "gguf"]
     path: str
     model: dict[str, Any]
     file_bytes: int
@@ -70,12 +71,12 @@ def inspect(
     verify: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelReport:
-    """Report on a bundle, a checkpoint directory or ``"tiny"``.
+    """Report on a bundle, a checkpoint directory, a GGUF file or ``"tiny"``.
 
     verify: read every byte of a bundle and check hashes, codes and scales; ``progress`` is called
     with bytes done and bytes in all. Raises EngineError where no model is found, BundleError or
-    CheckpointError where it is damaged, UsageError (``verify-checkpoint``) for a checkpoint, which
-    carries no hashes.
+    CheckpointError where it is damaged, UsageError (``verify-checkpoint``) for what carries no
+    hashes.
     """
     found = locate(path)
     if found.kind == "bundle":
@@ -120,6 +121,7 @@ def _checkpoint(found: ModelSource) -> ModelReport:
         TensorSummary(t.name, getattr(t.decoder, "label", t.dtype), tuple(t.shape), t.nbytes)
         for t in opened.tensors.values()
     )
+    files = {*opened.files, *(file for file in opened.tokenizer_files if isinstance(file, Path))}
     decoder = [t for t in tensors if t.name not in ("embed.weight", "head.weight")]
 
     def parameters(rows: list[TensorSummary]) -> int:
@@ -127,10 +129,10 @@ def _checkpoint(found: ModelSource) -> ModelReport:
 
     weight_bytes = sum(t.bytes for t in tensors)
     return ModelReport(
-        kind="checkpoint",
+        kind=found.kind,
         path=str(found.path),
         model=spec.to_dict(),
-        file_bytes=sum(f.stat().st_size for f in (*opened.files, *opened.tokenizer_files)),
+        file_bytes=sum(f.stat().st_size for f in files),
         weight_bytes=weight_bytes,
         parameters=parameters(list(tensors)),
         decoder_parameters=parameters(decoder),

@@ -38,14 +38,14 @@ _MAX_THREADS = 256
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a model lies: ``kind`` is ``bundle`` or ``checkpoint``, ``path`` its directory."""
+    """Where a model lies: ``path`` is the directory of a bundle or checkpoint, or a GGUF file."""
 
-    kind: Literal["bundle", "checkpoint"]
+    kind: Literal["bundle", "checkpoint", "gguf"]
     path: Path
 
 
 def locate(path: str | os.PathLike[str] | ModelSource) -> ModelSource:
-    """Find the model ``path`` names: a bundle, a checkpoint directory, or ``"tiny"``.
+    """Find the model ``path`` names: a bundle, a checkpoint directory, a GGUF file or ``"tiny"``.
 
     ``"tiny"`` is the model shipped with the package, wherever one stands; a directory of that name
     is ``"./tiny"``. A :class:`ModelSource` is taken as it is. Raises EngineError:
@@ -60,6 +60,10 @@ def locate(path: str | os.PathLike[str] | ModelSource) -> ModelSource:
     if not directory.exists():
         raise EngineError("model-missing", path=directory)
     if not directory.is_dir():
+        from pocketr1.checkpoint import is_gguf
+
+        if is_gguf(directory):
+            return ModelSource("gguf", directory)
         raise EngineError("model-not-a-directory", path=directory)
     if (directory / "bundle.json").is_file():
         if _is_unfinished(directory.resolve()):
@@ -111,7 +115,8 @@ def load(
     isa: one of ``pocketr1.isas()``; ``None`` takes the environment's POCKETR1_ISA or the best.
     device: ``cpu``.
 
-    Raises UsageError for bad options, EngineError where no model is found, BundleError or
+    Raises UsageError for bad options, EngineError where no model is found or where it is a GGUF
+    file (``model-gguf``; :func:`pocketr1.import_gguf` makes a bundle of it), BundleError or
     CheckpointError where it is damaged.
     """
     _check_options(threads, max_context, kv_format, device)
@@ -184,6 +189,8 @@ def _open(source: ModelSource, mmap: bool) -> _core.Model:
 
     if source.kind == "bundle":
         return _core.Model.open_bundle(str(source.path), mmap)
+    if source.kind == "gguf":
+        raise EngineError("model-gguf", path=source.path)
     from pocketr1 import checkpoint
 
     return _core.Model.open_checkpoint(*checkpoint.open(source.path).core_arguments(), mmap)

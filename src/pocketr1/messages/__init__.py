@@ -21,6 +21,7 @@ from pocketr1.messages import (
     engine,
     evaluate,
     export,
+    gguf,
     hub,
     measure,
 )
@@ -32,6 +33,7 @@ LANGUAGES = ("en", "zh")
 
 CATALOG: dict[str, Text] = {
     **checkpoint.TEXTS,
+    **gguf.TEXTS,
     **bundle.TEXTS,
     **compress.TEXTS,
     **engine.TEXTS,

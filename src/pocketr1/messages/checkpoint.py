@@ -13,8 +13,9 @@ TEXTS: dict[str, Text] = {
     "checkpoint-not-found": Text(
         what_en="There is no checkpoint at {where}.",
         what_zh="{where} 处没有模型检查点。",
-        mend_en="Give the directory that holds config.json and the safetensors files.",
-        mend_zh="请给出包含 config.json 和 safetensors 文件的目录。",
+        mend_en="Give the directory that holds config.json and the safetensors files, or a GGUF "
+        "file.",
+        mend_zh="请给出包含 config.json 和 safetensors 文件的目录，或一个 GGUF 文件。",
     ),
     "checkpoint-pickle": Text(
         what_en="{where} is a pickled PyTorch file; opening one can run any code hidden in it, so "
@@ -25,12 +26,6 @@ TEXTS: dict[str, Text] = {
         "on a machine you can afford to lose, with save_pretrained(..., safe_serialization=True).",
         mend_zh=f"请下载该模型的 safetensors 版本（{_PUBLISHED_ZH}），或在可以承担风险的机器上用 "
         "save_pretrained(..., safe_serialization=True) 转换。",
-    ),
-    "checkpoint-gguf": Text(
-        what_en="{where} is a GGUF file, which Pocket R1 does not read yet.",
-        what_zh="{where} 是 GGUF 文件，Pocket R1 目前还不能读取。",
-        mend_en=f"Use the original safetensors checkpoint ({_PUBLISHED_EN}).",
-        mend_zh=f"请使用原始的 safetensors 检查点（{_PUBLISHED_ZH}）。",
     ),
     "checkpoint-no-weights": Text(
         what_en="{where} holds neither model.safetensors nor model.safetensors.index.json.",
@@ -147,11 +142,12 @@ TEXTS: dict[str, Text] = {
         mend_zh="请确认 config.json 与这些权重匹配。适配器（LoRA）须先合并到模型中。",
     ),
     "checkpoint-tensor-shape": Text(
-        what_en="{where}: the tensor {tensor} has shape {actual}, but config.json asks for "
-        "{expected}.",
-        what_zh="{where}：张量 {tensor} 的形状为 {actual}，而 config.json 要求 {expected}。",
-        mend_en="Check that config.json belongs to these weights.",
-        mend_zh="请确认 config.json 与这些权重匹配。",
+        what_en="{where}: the tensor {tensor} has shape {actual}, but the model's configuration "
+        "asks for {expected}.",
+        what_zh="{where}：张量 {tensor} 的形状为 {actual}，而模型配置要求 {expected}。",
+        mend_en="Check that config.json belongs to these weights; a GGUF file's metadata must be "
+        "that of its model.",
+        mend_zh="请确认 config.json 与这些权重匹配；GGUF 文件的元数据须与其模型一致。",
     ),
     "checkpoint-tensor-type": Text(
         what_en="{where}: the tensor {tensor} is stored as {dtype}; Pocket R1 reads BF16, F16 and "

@@ -131,8 +131,8 @@ TEXTS: dict[str, Text] = {
     "cli-bench-weights": Text("weights", "权重"),
     "cli-bench-memory": Text("peak memory (RSS)", "内存峰值（RSS）"),
     "verify-checkpoint": Text(
-        "{path} is a checkpoint, and a checkpoint carries no hashes to verify.",
-        "{path} 是检查点，检查点不带可供校验的哈希。",
+        "{path} is no bundle, and only a bundle carries hashes to verify.",
+        "{path} 不是模型包，只有模型包才带有可供校验的哈希。",
         "Leave --verify out, or verify the bundle made from it.",
         "请去掉 --verify，或校验由它生成的模型包。",
     ),

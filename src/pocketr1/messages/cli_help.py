@@ -33,9 +33,9 @@ TEXTS: dict[str, Text] = {
         "在标准输出打印一个 JSON 文档供程序读取，出错时也是如此。",
     ),
     "cli-argument-model": Text(
-        "A bundle, a checkpoint directory (config.json and safetensors), or `tiny`, the small "
-        "model that comes along.",
-        "模型包、检查点目录（含 config.json 和 safetensors），或随附的小模型 `tiny`。",
+        "A bundle, a checkpoint directory (config.json and safetensors), a GGUF file, or `tiny`, "
+        "the small model that comes along.",
+        "模型包、检查点目录（含 config.json 和 safetensors）、GGUF 文件，或随附的小模型 `tiny`。",
     ),
     "cli-option-threads": Text(
         "Threads to compute with. auto, and without it: as many as there are fast cores of those "
@@ -99,9 +99,9 @@ TEXTS: dict[str, Text] = {
     "cli-option-bits": Text(
         "Bits of a weight: 16 keeps it, 8 is nearly lossless, 4 is half of that; 3 and 2 are the "
         "smallest and fastest, and lose much; f8 is FP8 (E4M3), which carries FP8 checkpoints as "
-        "they are.",
+        "they are. keep: every tensor as its file holds it, quantized ones too.",
         "每个权重的位数：16 保持原样，8 几乎无损，4 再小一半；3 和 2 最小也最快，但损失很大；"
-        "f8 为 FP8（E4M3），可原样保留 FP8 检查点。",
+        "f8 为 FP8（E4M3），可原样保留 FP8 检查点。keep：每个张量都与源文件一致，包括已量化的张量。",
     ),
     "cli-option-group-size": Text(
         "Weights that share a scale; smaller is closer to the original and a little larger. "

@@ -17,13 +17,13 @@ TEXTS: dict[str, Text] = {
         "There is no model at {path}: nothing has that name.",
         "{path} 处没有模型：不存在这个路径。",
         "Check the path. A model is a bundle made by `pocketr1 compress`, a checkpoint directory "
-        "with config.json and safetensors, or `tiny`.",
+        "with config.json and safetensors, a GGUF file, or `tiny`.",
         "请检查路径。模型可以是 `pocketr1 compress` 生成的模型包、带有 config.json 和 "
-        "safetensors 的检查点目录，或者 `tiny`。",
+        "safetensors 的检查点目录、GGUF 文件，或者 `tiny`。",
     ),
     "model-not-a-directory": Text(
-        "{path} is a file; a model is a directory.",
-        "{path} 是一个文件，而模型应当是一个目录。",
+        "{path} is a file, and not a GGUF file; other models are directories.",
+        "{path} 是一个文件，但不是 GGUF 文件；其他模型应当是目录。",
         "Give the directory that holds bundle.json or config.json.",
         "请给出包含 bundle.json 或 config.json 的目录。",
     ),

@@ -99,10 +99,12 @@ TEXTS: dict[str, Text] = {
         "请去掉 --compress 并在下载后再压缩，或用 --from 换一个镜像。",
     ),
     "hub-gguf": Text(
-        "{where} holds GGUF files, which Pocket R1 cannot read yet.",
-        "{where} 中是 GGUF 文件，Pocket R1 目前还不能读取。",
-        "Pull the model they were made from: pocketr1 pull {alias}",
-        "请下载生成它们的原模型：pocketr1 pull {alias}",
+        "{where} holds GGUF files, which `pocketr1 pull` does not fetch.",
+        "{where} 中是 GGUF 文件，`pocketr1 pull` 不下载这种文件。",
+        "Pull the model they were made from: pocketr1 pull {alias}. Or download one of the files "
+        "yourself: `pocketr1 run FILE` takes it.",
+        "请下载生成它们的原模型：pocketr1 pull {alias}。也可自行下载其中一个文件，"
+        "再用 `pocketr1 run FILE` 运行。",
     ),
     "hub-no-weights": Text(
         "{where} holds no safetensors weights.",

@@ -1,0 +1,127 @@
+"""A GGUF file is made into a bundle once, in a cache, and found there afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pocketr1 import __version__, bundle
+from pocketr1.checkpoint.gguf import read_header
+from pocketr1.compress.defaults import KEEP
+from pocketr1.compress.quantizer import CompressionReport, Progress, Quantizer
+from pocketr1.errors import BundleError, CheckpointError
+
+__all__ = ["ImportedModel", "cache_directory", "find_or_import", "import_gguf"]
+
+_ENVIRONMENT = "POCKETR1_CACHE"
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """The bundle of a GGUF file; ``report`` is None where it was there already."""
+
+    path: Path
+    report: CompressionReport | None
+
+
+def cache_directory(cache: str | os.PathLike[str] | None = None) -> Path:
+    """Return where bundles of GGUF files are kept.
+
+    ``cache``; without it, the environment's POCKETR1_CACHE, XDG_CACHE_HOME/pocketr1, or
+    ~/.cache/pocketr1.
+    """
+    if cache is not None:
+        return Path(cache)
+    if os.environ.get(_ENVIRONMENT):
+        return Path(os.environ[_ENVIRONMENT])
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "pocketr1"
+
+
+def import_gguf(
+    path: str | os.PathLike[str],
+    cache: str | os.PathLike[str] | None = None,
+    *,
+    threads: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Return the bundle of a GGUF file, which :func:`pocketr1.load` takes; make it the first time.
+
+    Q8_0, Q5_0, Q4_0, IQ4_NL, F16, BF16 and F32 tensors are taken over as they are; others get 8
+    bits in groups of 32. A bundle belongs to a file of the same size, time and header, and to this
+    version of the package. It appears whole or not at all; an interrupted run goes on where it was.
+
+    Args:
+        path: the file.
+        cache: a directory to keep bundles in; see :func:`cache_directory`.
+        threads: as for :class:`~pocketr1.compress.Quantizer`.
+        progress: called with how far the work is; what it raises stops it.
+
+    Raises:
+        CheckpointError: the file cannot be read, is malformed, or of a kind that is not supported;
+            ``checkpoint-changed`` where it changed meanwhile.
+        CompressionError: the bundle cannot be written, or another process is at it.
+    """
+    return find_or_import(path, cache, threads=threads, progress=progress).path
+
+
+def find_or_import(
+    path: str | os.PathLike[str],
+    cache: str | os.PathLike[str] | None = None,
+    *,
+    threads: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> ImportedModel:
+    """Do what :func:`import_gguf` does, and return what it did as well."""
+    source = Path(path)
+    before = _state(source)
+    place = cache_directory(cache) / "gguf" / _name(source, before)
+    if _is_of(place, before[0]):
+        return ImportedModel(place, None)
+    report = Quantizer(
+        source,
+        output_path=place,
+        bits=KEEP,
+        threads=threads,
+        overwrite=True,
+        progress=progress,
+    ).run()
+    if _state(source) != before:
+        # Nobody can tell what was read; under this name it would be found again.
+        shutil.rmtree(place)
+        raise CheckpointError("checkpoint-changed", where=str(source))
+    return ImportedModel(place, report)
+
+
+def _state(path: Path) -> tuple[int, int, str]:
+    """Return size, time and the header's hash."""
+    header = read_header(path)
+    try:
+        status = path.stat()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CheckpointError("checkpoint-read", where=str(path), reason=reason) from error
+    return status.st_size, status.st_mtime_ns, header.header_sha256
+
+
+def _name(path: Path, state: tuple[int, int, str]) -> str:
+    key = json.dumps([*state, __version__]).encode()
+    readable = re.sub(r"[^\w.-]+", "_", path.stem)[:80]
+    return f"{readable}-{hashlib.sha256(key).hexdigest()[:16]}"
+
+
+def _is_of(place: Path, size: int) -> bool:
+    """Whether a whole bundle of a source of that size lies there."""
+    if not (place / "bundle.json").is_file():
+        return False
+    try:
+        found = bundle.inspect(place)
+    except BundleError:
+        return False  # damaged: it is made again
+    return [row.get("size") for row in found.source] == [size]

@@ -241,8 +241,6 @@ def test_a_weight_that_cannot_be_stored_names_tensor_and_row(
         ({"symmetric": 1}, "compress-option"),
         ({"bits": 8, "symmetric": False}, "compress-asymmetric"),
         ({"threads": 0}, "threads-value"),
-        ({"calibration_data": ["text"]}, "compress-calibration"),
-        ({"calibration_samples": 1024}, "compress-calibration"),
         ({"output_path": None}, "compress-output-missing"),
     ],
 )

@@ -101,8 +101,8 @@ def test_a_dry_run_writes_nothing(
         (["--bits", "5"], "compress-option"),
         (["--group-size", "48"], "compress-option"),
         (["--asymmetric"], "compress-asymmetric"),
-        (["--calibration-data", "text.txt"], "compress-calibration"),
-        (["--calibration-samples", "128"], "compress-calibration"),
+        (["--calibration-data", "no-text.txt"], "calibration-file"),
+        (["--calibration-samples", "1"], "compress-option"),
         (["--threads", "0"], "threads-value"),
     ],
 )

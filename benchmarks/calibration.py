@@ -1,0 +1,186 @@
+"""What calibration brings, and how it compares with llama.cpp's types and importance matrix.
+
+    python benchmarks/calibration.py --work DIR [--llama-tools DIR --llama-python PYTHON]
+
+compresses Tiny R1 and its outlier twin, rounded plainly and calibrated with prompts of the kind it
+was trained on, and measures the KL divergence of each from the original over the right replies to
+held-out problems. With llama.cpp (its ``llama-quantize`` and ``llama-imatrix`` in DIR, and a Python
+that has llama-cpp-python) the same models are made in its types, with an importance matrix of the
+very text ours were calibrated with, and measured by it on the same tokens. Bits per weight count
+all tensors' bytes over all weights, for both. Writes DIR/calibration.json and prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pocketr1
+from pocketr1 import measure
+from pocketr1.chat import ChatTemplate, load_tokenizer
+from pocketr1.compress import Quantizer, Target
+from pocketr1.export import export_gguf
+
+ROOT = Path(__file__).parents[1]
+TINY = ROOT / "models" / "tiny-r1"
+sys.path.insert(0, str(ROOT / "training"))
+
+from tiny_r1.outliers import write_twin  # noqa: E402
+from tiny_r1.sample import held_out_problems, training_problem  # noqa: E402
+
+SAMPLES = 512
+PROBLEMS = 300
+OURS: dict[str, dict[str, Any]] = {
+    "4 bits, groups of 64": {"bits": 4, "group_size": 64},
+    "4 bits, groups of 64, zero points": {"bits": 4, "group_size": 64, "symmetric": False},
+    "3 bits, groups of 64": {"bits": 3, "group_size": 64},
+}
+TARGETS = (4.27, 3.27)
+LLAMA = ("Q4_0", "Q4_K_M", "Q3_K_L", "Q3_K_M", "IQ4_XS")
+
+
+def write_prompts(path: Path) -> None:
+    """Write questions like those the model was trained on; none is held out."""
+    random = Random(11)
+    lines = (json.dumps({"question": training_problem(random).question}) for _ in range(SAMPLES))
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def exchanges(model: Path) -> list[measure.Exchange]:
+    """Return right replies to held-out problems."""
+    tokenizer = load_tokenizer(model)
+    template = ChatTemplate.load(model, tokenizer)
+    found = []
+    for problem in islice(held_out_problems(seed=3), PROBLEMS):
+        prompt = template.encode([{"role": "user", "content": problem.question}]).ids
+        reply = f"{problem.thought}\n</think>\n\n{problem.reply}"
+        ids = (*prompt, *tokenizer.encode_markup(reply))
+        found.append(measure.Exchange(ids, len(prompt), len(ids)))
+    return found
+
+
+def ours(source: Path, work: Path, prompts: Path, text: Path) -> list[dict[str, Any]]:
+    """Compress in every way and measure."""
+    plans: dict[str, dict[str, Any]] = {}
+    for name, options in OURS.items():
+        plans[f"{name}, rounded"] = options
+        plans[f"{name}, calibrated"] = {**options, "calibration_data": prompts}
+    for bits in TARGETS:
+        target = Target(bits_per_weight=bits)
+        plans[f"{bits} bits shared out, calibrated"] = {
+            "target": target,
+            "calibration_data": prompts,
+        }
+    replies = exchanges(source)
+    rows = []
+    with pocketr1.load(source) as reference:
+        for number, (name, options) in enumerate(plans.items()):
+            out = work / f"ours-{number}"
+            if "calibration_data" in options:
+                options = {**options, "calibration_samples": SAMPLES, "calibration_text": text}
+            if not out.exists():
+                Quantizer(source, output_path=out, **options).run()
+            with pocketr1.load(out) as model:
+                compared = measure.compare_exchanges(reference, model, replies).comparison(1)
+            assert compared is not None
+            bits_per_weight = pocketr1.inspect(out).bits_per_weight
+            rows.append(
+                {
+                    "engine": "pocketr1",
+                    "name": name,
+                    "bits_per_weight": bits_per_weight,
+                    **compared.divergence.to_dict(),
+                }
+            )
+            print(f"{source.name}: {name}: {rows[-1]['kld_mean']:.6f}", file=sys.stderr, flush=True)
+    return rows
+
+
+def llamas(
+    source: Path, work: Path, text: Path, tools: Path, python: str
+) -> list[dict[str, Any]]:
+    """Make the model in llama.cpp's types, with an importance matrix, and let it measure."""
+    plain = work / "f16.gguf"
+    export_gguf(source, plain, "f16", overwrite=True)
+    matrix = work / "imatrix.gguf"
+    run = [tools / "llama-imatrix", "-m", plain, "-f", text, "-o", matrix, "-c", "256"]
+    subprocess.run([*map(str, run), "--parse-special"], check=True, capture_output=True)
+    made = []
+    for kind in LLAMA:
+        out = work / f"{kind}.gguf"
+        line = [tools / "llama-quantize", "--imatrix", matrix, plain, out, kind, "2"]
+        subprocess.run([*map(str, line)], check=True, capture_output=True)
+        made.append(out)
+    sequences = [[list(each.ids), each.reasoning] for each in exchanges(source)]
+    script = Path(__file__).with_name("llama_divergences.py")
+    answer = subprocess.run(
+        [python, str(script), str(plain), *map(str, made)],
+        input=json.dumps(sequences),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    divergences = json.loads(answer.stdout)
+    parameters = pocketr1.inspect(source).parameters
+    rows = []
+    for kind, path in zip(LLAMA, made, strict=True):
+        size = pocketr1.inspect(path).weight_bytes
+        rows.append(
+            {
+                "engine": "llama.cpp",
+                "name": f"{kind} with importance matrix",
+                "bits_per_weight": 8 * size / parameters,
+                "kld_mean": divergences[str(path)],
+            }
+        )
+    return rows
+
+
+def table(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the figures as a Markdown table."""
+    lines = ["| model | engine | weights | bits per weight | KL divergence |", "|---|---|---|---|---|"]
+    for model, rows in found.items():
+        for row in sorted(rows, key=lambda row: (-row["bits_per_weight"], row["kld_mean"])):
+            lines.append(
+                f"| {model} | {row['engine']} | {row['name']} | {row['bits_per_weight']:.2f} "
+                f"| {row['kld_mean']:.5f} |"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parse the command line, measure and print."""
+    parser = argparse.ArgumentParser(description="Measure what calibration brings.")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--llama-tools", type=Path, help="directory of llama.cpp's programs")
+    parser.add_argument("--llama-python", help="a Python that has llama-cpp-python")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    prompts = options.work / "prompts.jsonl"
+    write_prompts(prompts)
+    twin = options.work / "twin"
+    if not twin.exists():
+        write_twin(TINY, twin)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, source in (("Tiny R1", TINY), ("outlier twin", twin)):
+        work = options.work / source.name
+        work.mkdir(exist_ok=True)
+        text = work / "text.txt"
+        found[name] = ours(source, work, prompts, text)
+        if options.llama_tools is not None and options.llama_python is not None:
+            found[name] += llamas(
+                source, work, text, options.llama_tools, options.llama_python
+            )
+    document = json.dumps({"samples": SAMPLES, "models": found}, indent=1)
+    (options.work / "calibration.json").write_text(document + "\n", "utf-8")
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -26,6 +26,7 @@ from pocketr1.bundle import (
     plan_layout,
 )
 from pocketr1.bundle.files import existing_parent, explain_write_errors, write_file
+from pocketr1.bundle.layout import group_size
 from pocketr1.compress.calibrated_work import (
     CalibratedWork,
     calibration_text,
@@ -610,8 +611,9 @@ class _Work:
     ) -> tuple[NDArray[np.uint8], float, float, float]:
         """Return the bytes of some rows, and what ``_core.quantize_rows`` says of their errors."""
         tensor = self._source.tensors[plan.name]
-        if tensor.decoder is not None and tensor.decoder.exact_format == plan.format:
-            return _core.pack_rows(*tensor.decoder.codes(begin, end), plan.format), 0.0, 0.0, 0.0
+        decoder = tensor.decoder
+        if decoder is not None and decoder.exact_format == plan.format and group_size(plan.format):
+            return _core.pack_rows(*decoder.codes(begin, end), plan.format), 0.0, 0.0, 0.0
         return _core.quantize_rows(
             self._source.read_rows(plan.name, begin, end),
             tensor.dtype,

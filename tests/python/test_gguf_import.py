@@ -228,6 +228,13 @@ def test_a_malformed_file_is_an_error_of_the_command(
         assert "error[checkpoint-gguf-invalid]" in capsys.readouterr().err
 
 
+def test_only_gguf_is_imported(tmp_path: Path) -> None:
+    for path in (TINY / "model.safetensors", TINY, tmp_path / "nothing"):
+        with pytest.raises(CheckpointError) as caught:
+            pocketr1.import_gguf(path)
+        assert caught.value.code in ("checkpoint-gguf-invalid", "checkpoint-read")
+
+
 def test_compress_takes_a_gguf_file_with_any_bits(
     tmp_path: Path, tiny_q8: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

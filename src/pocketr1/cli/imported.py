@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -22,9 +23,9 @@ Cache: TypeAlias = Annotated[
 
 def runnable(model: str, cache: str | None = None, threads: int | None = None) -> str:
     """Return ``model``, or the bundle of a GGUF file; say where it lies when it was made."""
-    from pocketr1.engine import locate
+    from pocketr1.checkpoint import is_gguf
 
-    if locate(model).kind != "gguf":
+    if model == "tiny" or not is_gguf(Path(model)):
         return model
     from pocketr1.compress import find_or_import
 

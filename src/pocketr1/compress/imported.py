@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pocketr1 import __version__, bundle
-from pocketr1.checkpoint.gguf import read_header
+from pocketr1.checkpoint.gguf import is_gguf, read_header
 from pocketr1.compress.defaults import KEEP
 from pocketr1.compress.quantizer import CompressionReport, Progress, Quantizer
 from pocketr1.errors import BundleError, CheckpointError
@@ -20,6 +20,7 @@ from pocketr1.errors import BundleError, CheckpointError
 __all__ = ["ImportedModel", "cache_directory", "find_or_import", "import_gguf"]
 
 _ENVIRONMENT = "POCKETR1_CACHE"
+_HASHED = 4 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ def import_gguf(
     """Return the bundle of a GGUF file, which :func:`pocketr1.load` takes; make it the first time.
 
     Q8_0, Q5_0, Q4_0, IQ4_NL, F16, BF16 and F32 tensors are taken over as they are; others get 8
-    bits in groups of 32. A bundle belongs to a file of the same size, time and header, and to this
-    version of the package. It appears whole or not at all; an interrupted run goes on where it was.
+    bits in groups of 32. A bundle belongs to a file of the same size, time and beginning, and to
+    this version of the package. It appears whole or not at all; an interrupted run goes on where it
+    was.
 
     Args:
         path: the file.
@@ -80,6 +82,8 @@ def find_or_import(
 ) -> ImportedModel:
     """Do what :func:`import_gguf` does, and return what it did as well."""
     source = Path(path)
+    if not is_gguf(source):
+        read_header(source)  # says what it is instead
     before = _state(source)
     place = cache_directory(cache) / "gguf" / _name(source, before)
     if _is_of(place, before[0]):
@@ -100,14 +104,15 @@ def find_or_import(
 
 
 def _state(path: Path) -> tuple[int, int, str]:
-    """Return size, time and the header's hash."""
-    header = read_header(path)
+    """Return size, time and the hash of the file's beginning, where its header is."""
     try:
-        status = path.stat()
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            digest = hashlib.sha256(file.read(_HASHED)).hexdigest()
     except OSError as error:
         reason = error.strerror or str(error)
         raise CheckpointError("checkpoint-read", where=str(path), reason=reason) from error
-    return status.st_size, status.st_mtime_ns, header.header_sha256
+    return status.st_size, status.st_mtime_ns, digest
 
 
 def _name(path: Path, state: tuple[int, int, str]) -> str:

@@ -65,8 +65,8 @@ def encode(
         return np.hstack((_halves(scales), steps.astype(np.int8).view(np.uint8)))
     if kind == "Q4_1":
         lowest = steps.min(axis=1, keepdims=True)
-        minima = scales * lowest.astype(np.float32)
-        return np.hstack((_halves(scales), _halves(minima), _nibbles(steps - lowest)))
+        minima = _plain("F16", scales * lowest.astype(np.float32), tensor.name).reshape(-1, 2)
+        return np.hstack((_halves(scales), minima, _nibbles(steps - lowest)))
     negative, _ = _q4_0_signs(steps)
     steps = np.where(negative, -steps, steps)
     return np.hstack((_halves(np.where(negative, -scales, scales)), _nibbles(steps + 8)))

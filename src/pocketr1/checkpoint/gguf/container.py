@@ -8,7 +8,6 @@ that size is allocated, and against what a model can need. The header is read in
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import struct
@@ -80,7 +79,6 @@ class GgufFile:
     version: int
     metadata: Mapping[str, Value]
     tensors: Mapping[str, GgufTensor]  # in the order of the file
-    header_sha256: str  # of everything before the tensors' data
 
 
 def shown(text: str | bytes) -> str:
@@ -194,7 +192,6 @@ class _Header:
         for _ in range(tensor_count):
             name = self._name("the name of a tensor", drafts)
             drafts[name] = self._tensor(name, alignment)
-        digest = hashlib.sha256(memoryview(cursor.data)[: cursor.at]).hexdigest()
         data_begin = -(-cursor.at // alignment) * alignment
         tensors = {name: self._place(name, draft, data_begin) for name, draft in drafts.items()}
         self._check_overlaps(tensors)
@@ -204,7 +201,6 @@ class _Header:
             version,
             MappingProxyType(metadata),
             MappingProxyType(tensors),
-            digest,
         )
 
     def _foreign_version(self, version: int) -> str:

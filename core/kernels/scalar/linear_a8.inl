@@ -3,6 +3,34 @@
 
 namespace {
 
+// Inputs that codes repeat by: of a tile, or in 3 bits of three.
+template <unsigned bits>
+constexpr std::size_t kUnitInputs = bits == 3 ? 32 : 32 / bits;
+
+// A row's codes of a unit times as many activations; `unit`: the row's first byte.
+template <unsigned bits>
+inline std::int32_t multiply_unit(const std::uint8_t* unit, const std::int8_t* a) {
+  std::int32_t sum = 0;
+  for (std::size_t j = 0; j < 4; ++j) {
+    if constexpr (bits == 3) {
+      unsigned rests = 0;
+      for (std::size_t t = 0; t < 3; ++t) {
+        const unsigned byte = unit[t * kTileBytes + j];
+        sum += static_cast<int>(byte & 7U) * a[8 * t + j];
+        sum += static_cast<int>(byte >> 3 & 7U) * a[8 * t + 4 + j];
+        rests |= byte >> 6 << (2 * t);
+      }
+      sum += static_cast<int>(rests & 7U) * a[24 + j];
+      sum += static_cast<int>(rests >> 3) * a[28 + j];
+    } else {
+      for (std::size_t i = 0; i < 8 / bits; ++i) {
+        sum += (unit[j] >> (i * bits) & ((1 << bits) - 1)) * a[4 * i + j];
+      }
+    }
+  }
+  return sum;
+}
+
 template <unsigned bits, std::size_t group, bool zero_points>
 void linear(const LinearArgs& p, std::size_t block_begin, std::size_t block_end) {
   const std::size_t groups = p.cols / group;
@@ -16,8 +44,8 @@ void linear(const LinearArgs& p, std::size_t block_begin, std::size_t block_end)
         float total = 0.0f;
         for (std::size_t g = 0; g < groups; ++g) {
           std::int32_t sum = 0;
-          for (std::size_t k = g * group; k < (g + 1) * group; ++k) {
-            sum += read_code(codes, bits, r, k) * a[k];
+          for (std::size_t k = g * group; k < (g + 1) * group; k += kUnitInputs<bits>) {
+            sum += multiply_unit<bits>(codes + k * kTileRows * bits / 8 + 4 * r, a + k);
           }
           const std::size_t scale_at = (block * groups + g) * kTileRows + r;
           std::int32_t a_sum = 0;

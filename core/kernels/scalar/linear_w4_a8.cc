@@ -1,5 +1,4 @@
 // 4-bit weights against int8 activations, one product at a time: the reference.
-#include "formats/tile_codes.h"
 #include "kernels/scalar/f32x16.h"
 #include "kernels/scalar/kernels.h"
 

@@ -60,8 +60,8 @@ def test_a_text_takes_the_same_parameters_in_both_languages(code: str) -> None:
 def test_a_code_stands_in_one_catalog_only() -> None:
     rooms = [messages.bundle, messages.chat, messages.checkpoint]
     rooms += [messages.cli, messages.cli_help, messages.compress, messages.engine]
-    rooms += [messages.measure, messages.evaluate, messages.hub, messages.doctor, messages.bench]
-    rooms += [messages.gguf]
+    rooms += [messages.measure, messages.evaluate, messages.export, messages.hub]
+    rooms += [messages.doctor, messages.bench, messages.gguf]
     assert sum(len(room.TEXTS) for room in rooms) == len(CATALOG)
 
 

@@ -118,6 +118,14 @@ def test_what_does_not_fit_is_quantized_anew_and_told(
             assert 0 < wrong <= limit * np.linalg.norm(exact)
 
 
+def test_the_report_says_what_would_have_carried_the_codes(tmp_path: Path) -> None:
+    report = pocketr1.Quantizer(
+        GOLDEN / "awq-g32", output_path=tmp_path / "out", bits=4, group_size=64
+    ).run()
+    assert (report.carried_tensors, report.requantized_tensors) == (0, 7)
+    assert report.carrying_format == "w4g32z"
+
+
 def test_codes_of_eight_bits_are_carried_where_none_is_the_lowest(tmp_path: Path) -> None:
     source = edited(tmp_path, "ct-int8-g32")
     for name in list(source.tensors):

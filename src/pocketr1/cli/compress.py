@@ -265,6 +265,16 @@ def _rows(result: Estimate | CompressionReport) -> dict[str, str]:
     encoded = result.carried_tensors + result.requantized_tensors
     if encoded:
         rows["cli-compress-carried"] = f"{result.carried_tensors} / {encoded}"
+    if result.carrying_format is not None:
+        rows["cli-compress-carrying"] = _options_of(result.carrying_format)
     if result.resumed_segments:
         rows["cli-compress-resumed"] = f"{result.resumed_segments} / {bundle.segments}"
     return rows
+
+
+def _options_of(weight_format: str) -> str:
+    """Return the options that make a weight format."""
+    if weight_format == "f8e4m3":
+        return "--bits f8"
+    bits, group = weight_format[1:].rstrip("z").split("g")
+    return f"--bits {bits} --group-size {group}" + " --asymmetric" * weight_format.endswith("z")

@@ -60,7 +60,8 @@ judgement it was published with), `verified`; with `--tensors` also `tensors`.
 `compress`: `bundle` (the report on what was made), `seconds`, `resumed_segments`,
 `peak_rss_bytes`, `evaluation` (the document of an evaluation, where there is a gate; where that
 failed, in the error's `params`), `carried_tensors` and `requantized_tensors` (of a source that was
-quantized already: taken as they are, or decoded and quantized anew); with `--dry-run` the
+quantized already: taken as they are, or decoded and quantized anew) and `carrying_format` (that
+would have carried most of the latter, or null); with `--dry-run` the
 estimate: `source_bytes`, `parameters`, `output_bytes`, `weight_bytes`, `bits_per_weight`,
 `decoder_bits_per_weight`, `seconds`, `peak_memory_bytes`, `disk_needed_bytes`, `disk_free_bytes`,
 `run_memory_bytes`, `kv_bytes_per_token`.

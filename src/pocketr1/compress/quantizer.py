@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ class CompressionReport:
     evaluation: Mapping[str, Any] | None = None  # what the gate measured
     carried_tensors: int = 0  # of a quantized source, whose codes were taken as they are
     requantized_tensors: int = 0  # of one, that were decoded and quantized anew
+    carrying_format: str | None = None  # that would have carried most of those as they are
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON types."""
@@ -95,7 +97,17 @@ class CompressionReport:
             "evaluation": None if self.evaluation is None else dict(self.evaluation),
             "carried_tensors": self.carried_tensors,
             "requantized_tensors": self.requantized_tensors,
+            "carrying_format": self.carrying_format,
         }
+
+
+@dataclass(frozen=True)
+class _Carriage:
+    """What becomes of the matrices of a source that was quantized already."""
+
+    carried: int = 0
+    requantized: int = 0
+    missed: str | None = None  # the format that would have carried most of those
 
 
 class Quantizer:
@@ -231,14 +243,14 @@ class Quantizer:
             UsageError: ``compress-tied-head``, ``compress-encoded-discard``.
         """
         started = time.monotonic()
-        carried = requantized = 0
+        carriage = _Carriage()
         with BundleWriter(self.output_path, overwrite=self.overwrite) as writer:
             source = self._open(writer)
             resumed = writer.finished
             if source is not None:
                 self._check_space(writer, source)
                 self._hash(writer, source)
-                carried, requantized = self._carriage(writer, source)
+                carriage = self._carriage(writer, source)
                 self._segments(writer, source)
                 for path in source.missing_shards:  # of which nothing was needed
                     if path.name not in writer.source_hashes:
@@ -255,8 +267,9 @@ class Quantizer:
             resumed_segments=resumed,
             peak_rss_bytes=peak_rss_bytes(),
             evaluation=None if judgement is None else judgement.report,
-            carried_tensors=carried,
-            requantized_tensors=requantized,
+            carried_tensors=carriage.carried,
+            requantized_tensors=carriage.requantized,
+            carrying_format=carriage.missed,
         )
 
     def estimate(self) -> Estimate:
@@ -318,7 +331,7 @@ class Quantizer:
             }
         return plan
 
-    def _carriage(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> tuple[int, int]:
+    def _carriage(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> _Carriage:
         """Count the tensors whose codes are taken as they are, and those decoded to be quantized.
 
         Raises:
@@ -330,8 +343,11 @@ class Quantizer:
             raise UsageError("compress-encoded-discard", path=source.path)
         if encoded and self.prompts is not None:
             raise UsageError("compress-encoded-calibration", path=source.path)
-        carried = sum(d.exact_format == formats[name] for name, d in encoded.items())
-        return carried, len(encoded) - carried
+        exact = {name: decoder.exact_format for name, decoder in encoded.items()}
+        missed = Counter(own for n, own in exact.items() if own is not None and own != formats[n])
+        carried = sum(own == formats[name] for name, own in exact.items())
+        best = missed.most_common(1)
+        return _Carriage(carried, len(encoded) - carried, best[0][0] if best else None)
 
     def _open(self, writer: BundleWriter) -> checkpoint.Checkpoint | None:
         """Open the source and begin or take up the job; None where no weight is needed any more."""

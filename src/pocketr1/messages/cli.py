@@ -206,6 +206,7 @@ TEXTS: dict[str, Text] = {
     "cli-compress-carried": Text(
         "quantized weights carried as they were, of all", "原样保留的已量化权重 / 全部已量化权重"
     ),
+    "cli-compress-carrying": Text("what would carry the others", "可原样保留其余权重的选项"),
     "cli-compress-resumed": Text(
         "segments an earlier run had finished, of all", "先前运行已完成的分段 / 全部分段"
     ),

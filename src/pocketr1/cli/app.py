@@ -30,7 +30,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pull": pull,
     "compress": compress,
     "inspect": inspect,
-    "export": export,
     "run": run,
     "chat": chat,
     "bench": bench,

@@ -69,7 +69,7 @@ def evaluate(
     window: Annotated[int, _count("--window", "cli-option-window", "512")] = 512,
     max_drop: MaxDrop = None,
     max_kld: MaxKld = None,
-    calibration_data: Annotated[
+    calibration_text: Annotated[
         str | None, typer.Option(metavar="FILE", help="cli-option-evaluate-calibration")
     ] = None,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="cli-option-html")] = None,
@@ -106,7 +106,7 @@ def evaluate(
             reference,
             text=text,
             tasks=task or (),
-            calibration=calibration_data,
+            calibration=calibration_text,
             options=options,
             threads=threads,
             cpus=cpus,

@@ -65,8 +65,8 @@ TEXTS: dict[str, Text] = {
     "compress-calibration-text": Text(
         "There is no calibration text to save: nothing is calibrated.",
         "没有校准文本可保存：当前未启用校准。",
-        "Calibrate with --calibrate or --calibration-data FILE, or leave --save-calibration out.",
-        "请使用 --calibrate 或 --calibration-data 文件 进行校准，或去掉 --save-calibration。",
+        "Calibrate with --calibrate or --calibration-data FILE, or leave --calibration-text out.",
+        "请使用 --calibrate 或 --calibration-data 文件 进行校准，或去掉 --calibration-text。",
     ),
     "compress-target-one": Text(
         "A target is one of size, bits per weight and divergence.",

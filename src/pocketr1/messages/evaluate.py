@@ -44,8 +44,8 @@ TEXTS: dict[str, Text] = {
     "evaluate-calibration-differs": Text(
         "{path} is not the text that this bundle was calibrated with (SHA-256 {sha256}).",
         "{path} 不是校准这个模型包时所用的文本（SHA-256 {sha256}）。",
-        "Give the file that `compress` had as --calibration-data.",
-        "请指定 `compress` 当时以 --calibration-data 使用的文件。",
+        "Give the file that `compress` wrote as --calibration-text.",
+        "请指定 `compress` 当时以 --calibration-text 写出的文件。",
     ),
     "evaluate-page": Text(
         "The report cannot be written to {path}: {reason}.",
@@ -114,9 +114,9 @@ TEXTS: dict[str, Text] = {
         "（或 --max-context）更能说明问题。",
     ),
     "evaluate-remark-calibration": Text(
-        "This bundle was calibrated. Give the text (--calibration-data FILE) to prove that nothing "
+        "This bundle was calibrated. Give the text (--calibration-text FILE) to prove that nothing "
         "of it was measured on.",
-        "这个模型包经过校准。请提供校准文本（--calibration-data 文件），以证明评测内容不在其中。",
+        "这个模型包经过校准。请提供校准文本（--calibration-text 文件），以证明评测内容不在其中。",
     ),
     # what to change
     "evaluate-advice-problems": Text(

@@ -66,15 +66,25 @@ TEXTS: dict[str, Text] = {
     "cli-export": Text(
         "Write a model in another engine's format.",
         "把模型导出为其他引擎的格式。",
+        "gguf: a file that runs in llama.cpp and what is built on it. The default type, closest, "
+        "takes codes and scales over where GGUF has a type for them.\n\n"
+        "  pocketr1 export r1-int4 --format gguf -o r1-int4.gguf\n\n"
         "compressed-tensors: a directory that transformers and vLLM load, of a bundle whose "
         "matrices have 8 or 4 bits or FP8; codes and scales stay as they are.\n\n"
         "  pocketr1 export r1-int4 --format compressed-tensors -o r1-int4-ct",
+        "gguf：可在 llama.cpp 及基于它的软件中运行的文件。默认类型 closest 会原样保留 GGUF 能容纳的"
+        "编码和缩放值。\n\n"
+        "  pocketr1 export r1-int4 --format gguf -o r1-int4.gguf\n\n"
         "compressed-tensors：transformers 和 vLLM 可加载的目录，由矩阵为 8 位、4 位或 FP8 "
         "的模型包导出；编码和缩放系数保持不变。\n\n"
         "  pocketr1 export r1-int4 --format compressed-tensors -o r1-int4-ct",
     ),
     "cli-option-export-output": Text("Where to write.", "输出路径。"),
     "cli-option-export-format": Text("Format to write.", "要写入的格式。"),
+    "cli-option-export-type": Text(
+        "Type of the matrices; closest chooses for each the one that holds what the model has.",
+        "矩阵的类型；closest 为每个矩阵选择能容纳其原有内容的类型。",
+    ),
     "cli-option-export-config": Text(
         "The source's config.json; needed where the bundle alone does not tell how its rotary "
         "frequencies came about.",

@@ -87,18 +87,6 @@ TEXTS: dict[str, Text] = {
         "Use one of: {allowed}.",
         "可用的类型：{allowed}。",
     ),
-    "export-format": Text(
-        "There is no format {value!r} to export.",
-        "没有可导出的格式 {value!r}。",
-        "Use one of: {allowed}.",
-        "可用的格式：{allowed}。",
-    ),
-    "export-exists": Text(
-        "{path} is there already.",
-        "{path} 已存在。",
-        "Choose another name, or replace a file with --overwrite.",
-        "请换一个名称，或用 --overwrite 覆盖该文件。",
-    ),
     "export-gguf-model": Text(
         "GGUF cannot describe this model: {reason}.",
         "GGUF 无法描述此模型：{reason}。",
@@ -123,27 +111,4 @@ TEXTS: dict[str, Text] = {
         "Export with --type closest, which keeps BF16, or with --type q8_0.",
         "请用 --type closest（保留 BF16）或 --type q8_0 导出。",
     ),
-    "cli-export": Text(
-        "Write a model in the format of another engine.",
-        "把模型写成其他引擎的格式。",
-        "GGUF runs in llama.cpp and what is built on it. The default type, closest, takes codes "
-        "and scales over where GGUF has a type for them.\n\n"
-        "  pocketr1 export r1-int4 --format gguf -o r1-int4.gguf",
-        "GGUF 可在 llama.cpp 及基于它的软件中运行。默认类型 closest 会原样保留 GGUF 能容纳的编码"
-        "和缩放值。\n\n"
-        "  pocketr1 export r1-int4 --format gguf -o r1-int4.gguf",
-    ),
-    "cli-option-export-output": Text("File to write.", "要写入的文件。"),
-    "cli-option-export-format": Text("Format to write.", "要写入的格式。"),
-    "cli-option-export-type": Text(
-        "Type of the matrices; closest chooses for each the one that holds what the model has.",
-        "矩阵的类型；closest 为每个矩阵选择能容纳其原有内容的类型。",
-    ),
-    "cli-option-export-overwrite": Text(
-        "Replace the file, once the new one is whole.", "新文件完整后替换已有文件。"
-    ),
-    "cli-progress-export": Text("Writing", "写入"),
-    "cli-export-size": Text("size of the file", "文件大小"),
-    "cli-export-types": Text("types (matrices)", "类型（矩阵数）"),
-    "cli-export-exact": Text("matrices without any loss", "无损的矩阵"),
 }

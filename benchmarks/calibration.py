@@ -1,19 +1,22 @@
 """What calibration brings, and how it compares with llama.cpp's types and importance matrix.
 
     python benchmarks/calibration.py --work DIR [--llama-tools DIR --llama-python PYTHON]
+    python benchmarks/calibration.py --pages        the kept figures into the guides
 
 compresses Tiny R1 and its outlier twin, rounded plainly and calibrated with prompts of the kind it
 was trained on, and measures the KL divergence of each from the original over the right replies to
 held-out problems. With llama.cpp (its ``llama-quantize`` and ``llama-imatrix`` in DIR, and a Python
 that has llama-cpp-python) the same models are made in its types, with an importance matrix of the
 very text ours were calibrated with, and measured by it on the same tokens. Bits per weight count
-all tensors' bytes over all weights, for both. Writes DIR/calibration.json and prints a table.
+all tensors' bytes over all weights, for both. Writes DIR/calibration.json and prints a table;
+``figures/calibration.json``, copied from there, is what the guides show.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from itertools import islice
@@ -42,6 +45,9 @@ OURS: dict[str, dict[str, Any]] = {
     "3 bits, groups of 64": {"bits": 3, "group_size": 64},
 }
 TARGETS = (4.27, 3.27)
+KEPT = Path(__file__).parent / "figures" / "calibration.json"
+PAGES = (ROOT / "docs" / "guide" / "calibrate.md", ROOT / "docs" / "zh" / "calibrate.md")
+MARK = "<!-- figures: calibration -->"
 LLAMA = ("Q4_0", "Q4_K_M", "Q3_K_L", "Q3_K_M", "IQ4_XS")
 
 
@@ -142,25 +148,73 @@ def llamas(
     return rows
 
 
-def table(found: dict[str, list[dict[str, Any]]]) -> str:
+def table(found: dict[str, list[dict[str, Any]]], chinese: bool = False) -> str:
     """Return the figures as a Markdown table."""
-    lines = ["| model | engine | weights | bits per weight | KL divergence |", "|---|---|---|---|---|"]
+    head = ("model", "engine", "weights", "bits per weight", "KL divergence")
+    lines = ["| " + " | ".join(_said(word, chinese) for word in head) + " |", "|---|---|---|---|---|"]
     for model, rows in found.items():
-        for row in sorted(rows, key=lambda row: (-row["bits_per_weight"], row["kld_mean"])):
+        for row in sorted(rows, key=lambda row: (-round(row["bits_per_weight"], 2), row["kld_mean"])):
+            name = ", ".join(_said(part, chinese) for part in row["name"].split(", "))
             lines.append(
-                f"| {model} | {row['engine']} | {row['name']} | {row['bits_per_weight']:.2f} "
-                f"| {row['kld_mean']:.5f} |"
+                f"| {_said(model, chinese)} | {row['engine']} | {name} "
+                f"| {row['bits_per_weight']:.2f} | {row['kld_mean']:.5f} |"
             )
     return "\n".join(lines)
+
+
+_CHINESE = {
+    "model": "模型",
+    "engine": "引擎",
+    "weights": "权重",
+    "bits per weight": "每权重位数",
+    "KL divergence": "KL 散度",
+    "outlier twin": "离群孪生",
+    "4 bits": "4 位",
+    "3 bits": "3 位",
+    "groups of 64": "每组 64",
+    "zero points": "带零点",
+    "rounded": "直接取整",
+    "calibrated": "校准",
+}
+
+
+def _said(text: str, chinese: bool) -> str:
+    if not chinese:
+        return text
+    text = text.replace("with importance matrix", "（重要性矩阵）")
+    if text.endswith("bits shared out"):
+        return f"自动分配 {text.split()[0]} 位"
+    return _CHINESE.get(text, text)
+
+
+def pages() -> dict[Path, str]:
+    """Return the guides with the kept figures in their place."""
+    found = json.loads(KEPT.read_text("utf-8"))["models"]
+    made = {}
+    for path in PAGES:
+        before, mark, rest = path.read_text("utf-8").partition(MARK)
+        old = re.match(r"\n\n(\|.*\n)+", rest)
+        if not mark or old is None:
+            raise SystemExit(f"{path}: no table behind {MARK}")
+        fresh = f"\n\n{table(found, chinese='zh' in path.parts)}\n"
+        made[path] = before + mark + fresh + rest[old.end() :]
+    return made
 
 
 def main() -> None:
     """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description="Measure what calibration brings.")
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path, help="where models and figures go")
+    parser.add_argument("--pages", action="store_true", help="write the kept figures into guides")
     parser.add_argument("--llama-tools", type=Path, help="directory of llama.cpp's programs")
     parser.add_argument("--llama-python", help="a Python that has llama-cpp-python")
     options = parser.parse_args()
+    if options.pages:
+        for path, page in pages().items():
+            path.write_text(page, "utf-8")
+        return
+    if options.work is None:
+        parser.error("--work or --pages")
     options.work.mkdir(parents=True, exist_ok=True)
     prompts = options.work / "prompts.jsonl"
     write_prompts(prompts)

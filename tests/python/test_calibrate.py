@@ -402,6 +402,7 @@ def test_a_target_is_kept_and_bits_differ(
     ("options", "code"),
     [
         (lambda path: {"discard_source": True}, "compress-calibration-source"),
+        (lambda path: {"bits": 16}, "compress-calibration-bits"),
         (lambda path: {"calibration_samples": 1}, "compress-option"),
         (lambda path: {"calibration_samples": "many"}, "compress-option"),
         (lambda path: {"calibration_data": path / "none.txt"}, "calibration-file"),
@@ -415,9 +416,9 @@ def test_a_target_is_kept_and_bits_differ(
 def test_what_cannot_calibrate_is_refused_by_name(
     options: Callable[[Path], dict[str, Any]], code: str, tmp_path: Path, prompts: Path
 ) -> None:
-    given = {"calibration_data": prompts, **options(tmp_path)}
+    given = {"bits": 4, "calibration_data": prompts, **options(tmp_path)}
     with pytest.raises(UsageError) as caught:
-        Quantizer(TINY, output_path=tmp_path / "out", bits=4, **given)
+        Quantizer(TINY, output_path=tmp_path / "out", **given)
     assert caught.value.code == code
 
 

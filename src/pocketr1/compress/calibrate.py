@@ -251,7 +251,7 @@ class Calibrator:
         for label, tensors in (("plain", plain), ("fitted", fitted)):
             unit = Unit.write(path.with_name(f"{path.name}-{label}"), tensors, {})
             found.append((self._divergence(number, unit), label, unit))
-        best, worst = sorted(found, key=lambda one: (one[0], one[1] == "plain"))
+        best, worst = sorted(found, key=lambda one: (one[0], one[1] != "plain"))
         worst[2].remove()
         notes = {
             "at": self._at,
@@ -308,12 +308,13 @@ class Calibrator:
         if feedback is not None and plan.format.startswith("w"):
             data = quantize_matrix(rows, plan.format, feedback, threads=self._threads, name=name)
         else:
-            stored = "f16" if plan.format == "bf16" else plan.format
-            data = self._converted(name, rows, stored)
+            data = self._converted(name, rows)
         return Packed(plan.format, plan.shape, data, _errors(rows, data, plan))
 
-    def _converted(self, name: str, rows: Array, weight_format: str) -> NDArray[np.uint8]:
-        if self._plans[name].format == "bf16":
+    def _converted(self, name: str, rows: Array) -> NDArray[np.uint8]:
+        """Return the bytes of rows, rounded to nearest."""
+        weight_format = self._plans[name].format
+        if weight_format == "bf16":
             bits = rows.view(np.uint32)
             rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
             return rounded.astype("<u2").reshape(-1).view(np.uint8)
@@ -337,7 +338,7 @@ class Calibrator:
                     rows, plan.format, feedback, threads=self._threads, name=name
                 )
             else:
-                data = self._converted(name, rows, plan.format)
+                data = self._converted(name, rows)
             parts.append(Packed(plan.format, some.shape, data, _errors(rows, data, some)))
         return _joined(plan, parts)
 

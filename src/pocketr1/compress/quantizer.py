@@ -183,7 +183,7 @@ class Quantizer:
         Raises:
             UsageError: ``compress-option``, ``compress-asymmetric``, ``compress-output-missing``,
                 ``compress-gate-source``, ``compress-calibration-source``,
-                ``compress-calibration-text``, ``compress-target-bits``, ``threads-value``, and as
+                ``compress-calibration-text``, ``-bits``, ``compress-target-bits``, ``threads-value``, and as
                 :func:`read_prompts`.
         """
         if gate is not None and (discard_source or arrivals is not None):
@@ -220,6 +220,8 @@ class Quantizer:
         self.config_path = None if config_path is None else Path(config_path)
         self.output_path = Path(output_path)
         self.recipe = Recipe(bits, group_size, symmetric, embedding_bits, head_bits)
+        if calibrated and target is None and not self.recipe.rounds:
+            raise UsageError("compress-calibration-bits", bits=bits)
         self.target = target
         self.prompts = read_prompts(calibration_data) if calibrated else None
         self.calibration_samples = calibration_samples

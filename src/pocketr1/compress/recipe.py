@@ -56,6 +56,14 @@ class Recipe:
         ):
             raise UsageError("compress-asymmetric", bits=self.bits)
 
+    @property
+    def rounds(self) -> bool:
+        """Whether any matrix is rounded to integer codes, which is what can be calibrated."""
+        return any(
+            isinstance(bits, int) and bits <= 8
+            for bits in (self.bits, self.embedding_bits, self.head_bits)
+        )
+
     def plan(self, tied_embeddings: bool) -> dict[str, Any]:
         """The ``plan`` of bundle.json.
 

@@ -62,6 +62,12 @@ TEXTS: dict[str, Text] = {
         "Calibrate from the original checkpoint, or leave out calibration and target.",
         "请使用原始检查点进行校准，或去掉校准与目标选项。",
     ),
+    "compress-calibration-bits": Text(
+        "With bits={bits} nothing is rounded to integers, so there is nothing to calibrate.",
+        "bits={bits} 时没有任何权重取整，因此无需校准。",
+        "Compress to 8, 4, 3 or 2 bits, or leave calibration out.",
+        "请压缩到 8、4、3 或 2 位，或去掉校准选项。",
+    ),
     "compress-calibration-text": Text(
         "There is no calibration text to save: nothing is calibrated.",
         "没有校准文本可保存：当前未启用校准。",

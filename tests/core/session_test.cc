@@ -164,6 +164,8 @@ TEST(every_machine_gives_these_bits) {
     std::uint64_t hash;
   };
   for (const Known& known : {Known{WeightFormat::w4g32, KvFormat::f16, 12661922406385066910u},
+                             Known{WeightFormat::w3g64, KvFormat::f16, 5770376849810310154u},
+                             Known{WeightFormat::w2g32z, KvFormat::f16, 11614161788773425664u},
                              Known{WeightFormat::w8g128, KvFormat::int8, 15207122880902594528u},
                              Known{WeightFormat::bf16, KvFormat::f32, 478196698934277324u},
                              Known{WeightFormat::f8e4m3, KvFormat::f16, 5029192489433981072u}}) {

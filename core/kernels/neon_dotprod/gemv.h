@@ -39,6 +39,20 @@ inline void load_inputs(const std::int8_t* a, std::size_t stride, int8x16_t (&in
   for (std::size_t i = 0; i < batch; ++i) inputs[i] = vld1q_s8(a + i * stride);
 }
 
+template <std::uint8_t mask>
+inline uint8x16_t masked(uint8x16_t codes) {
+  return vandq_u8(codes, vdupq_n_u8(mask));
+}
+
+// To sums of products, those of 4 and of 2^shift times as much.
+template <int shift, std::size_t quarters>
+inline void join_three(int32x4_t (&sums)[3][1][quarters]) {
+#pragma GCC unroll 4
+  for (std::size_t q = 0; q < quarters; ++q) {
+    sums[0][0][q] = vsraq_n_s32(vsraq_n_s32(sums[0][0][q], sums[1][0][q], 2), sums[2][0][q], shift);
+  }
+}
+
 // How a format's codes are multiplied:
 //   kInputs, kBytes      a step: its inputs, a multiple of 16, and the bytes of its tiles
 //   kSums                how many sums are kept apart
@@ -150,16 +164,7 @@ struct Products<Codes3, 1> {
   }
   template <std::size_t quarters>
   static inline void join(int32x4_t (&sums)[kSums][1][quarters]) {
-#pragma GCC unroll 4
-    for (std::size_t q = 0; q < quarters; ++q) {
-      sums[0][0][q] = vsraq_n_s32(vsraq_n_s32(sums[0][0][q], sums[1][0][q], 2), sums[2][0][q], 3);
-    }
-  }
-
- private:
-  template <std::uint8_t mask>
-  static inline uint8x16_t masked(uint8x16_t tile) {
-    return vandq_u8(tile, vdupq_n_u8(mask));
+    join_three<3>(sums);
   }
 };
 
@@ -208,16 +213,7 @@ struct Products<Codes2, 1> {
   }
   template <std::size_t quarters>
   static inline void join(int32x4_t (&sums)[kSums][1][quarters]) {
-#pragma GCC unroll 4
-    for (std::size_t q = 0; q < quarters; ++q) {
-      sums[0][0][q] = vsraq_n_s32(vsraq_n_s32(sums[0][0][q], sums[1][0][q], 2), sums[2][0][q], 4);
-    }
-  }
-
- private:
-  template <std::uint8_t mask>
-  static inline uint8x16_t masked(uint8x16_t tile) {
-    return vandq_u8(tile, vdupq_n_u8(mask));
+    join_three<4>(sums);
   }
 };
 

@@ -1,7 +1,6 @@
 #include "quantize/float8.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -13,53 +12,7 @@ namespace pocketr1 {
 namespace {
 
 constexpr std::size_t kGroup = kFloat8Group;
-constexpr std::size_t kLanes = 8;
-constexpr int kScales = 16;
 constexpr float kLargest = 448.0F;
-
-// What f32_to_e4m3 and back gives, without branches.
-inline float rounded(float x) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t size = bits & 0x7fffffffU;
-  const float magnitude = std::bit_cast<float>(size);
-  const std::uint32_t normal = (size + 0x7ffffU + ((size >> 20) & 1U)) & 0xfff00000U;
-  const std::uint32_t small = std::bit_cast<std::uint32_t>((magnitude + 16384.0F) - 16384.0F);
-  const std::uint32_t near = size < 0x3c800000U ? small : normal;
-  return std::bit_cast<float>((bits & 0x80000000U) | std::min(near, 0x43e00000U));
-}
-
-// Sum of squared errors of a group, zero behind its inputs; lanes, then a tree.
-float squared_error(const float* values, float scale) {
-  float lanes[kLanes] = {};
-  for (std::size_t i = 0; i < kGroup; i += kLanes) {
-    for (std::size_t l = 0; l < kLanes; ++l) {
-      const float error = values[i + l] - rounded(values[i + l] / scale) * scale;
-      lanes[l] = lanes[l] + error * error;
-    }
-  }
-  for (std::size_t step = kLanes / 2; step != 0; step /= 2) {
-    for (std::size_t l = 0; l < step; ++l) lanes[l] = lanes[l] + lanes[l + step];
-  }
-  return lanes[0];
-}
-
-float choose_scale(const float* values, float largest) {
-  if (largest == 0.0F) return 0.0F;
-  // A scale that would be zero is the least there is.
-  const float least = std::max(largest / kLargest, 0x1p-149F);
-  float best = least;
-  float best_error = squared_error(values, least);
-  for (int i = 1; i < kScales; ++i) {
-    const float scale = least * (1.0F + static_cast<float>(i) / kScales);
-    if (scale > kLargestFloat8Scale) break;
-    const float error = squared_error(values, scale);
-    if (error < best_error) {
-      best = scale;
-      best_error = error;
-    }
-  }
-  return best;
-}
 
 std::size_t groups_of(std::size_t cols) { return (cols + kGroup - 1) / kGroup; }
 
@@ -79,8 +32,8 @@ void check_sizes(std::size_t part, const UnpackedRows& unpacked, std::size_t row
 
 }  // namespace
 
-QuantizeBlockResult quantize_float8_row(std::span<const float> row, std::uint8_t* codes,
-                                        float* scales) {
+QuantizeBlockResult quantize_float8_row(std::span<const float> row, Float8Scale choose_scale,
+                                        std::uint8_t* codes, float* scales) {
   QuantizeBlockResult result{};
   for (std::size_t begin = 0; begin < row.size(); begin += kGroup) {
     const std::size_t inputs = std::min(kGroup, row.size() - begin);
@@ -98,7 +51,7 @@ QuantizeBlockResult quantize_float8_row(std::span<const float> row, std::uint8_t
       result.status[0] = RowStatus::too_large;
       return result;
     }
-    const float scale = choose_scale(values, largest);
+    const float scale = largest == 0.0F ? 0.0F : choose_scale(values, largest);
     *scales++ = scale;
     for (std::size_t i = 0; i < kGroup; ++i) {
       codes[begin + i] = scale == 0.0F || i >= inputs ? 0 : f32_to_e4m3(values[i] / scale);

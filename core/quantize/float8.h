@@ -5,16 +5,15 @@
 #include <cstdint>
 #include <span>
 
+#include "quantize/float8_scale.h"
 #include "quantize/pack.h"
 #include "quantize/quantize_block.h"
 
 namespace pocketr1 {
 
-// One row: codes (cols padded to 128) and scales (groups). Per group of 128 the first scale is the
-// least that clips nothing; 15 more up to twice that are tried, since the grid is finest just above
-// a power of two, and the least squared error wins, the earlier where two are equal.
-QuantizeBlockResult quantize_float8_row(std::span<const float> row, std::uint8_t* codes,
-                                        float* scales);
+// One row: codes (cols padded to 128, to the nearest) and scales (groups; 0 where all is zero).
+QuantizeBlockResult quantize_float8_row(std::span<const float> row, Float8Scale choose_scale,
+                                        std::uint8_t* codes, float* scales);
 
 // As in pack.h; zero points are 0.
 void unpack_float8(std::span<const std::uint8_t> part, std::size_t rows, std::size_t cols,

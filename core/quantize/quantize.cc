@@ -24,6 +24,14 @@ QuantizeBlock block_function(Isa isa) {
   return quantize_block_scalar;
 }
 
+Float8Scale float8_scale_function(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::avx512_vnni || isa == Isa::avx2) return float8_scale_avx2;
+#endif
+  static_cast<void>(isa);
+  return float8_scale_scalar;
+}
+
 std::size_t element_bytes(SourceType type) { return type == SourceType::f32 ? 4 : 2; }
 
 WeightFormat same_format(SourceType type) {
@@ -140,6 +148,7 @@ QuantizeError quantize_rows(const SourceRows& source, WeightFormat format,
     });
   } else if (format_traits.float8()) {
     const std::size_t groups = group_count(format, source.cols);
+    const Float8Scale choose_scale = float8_scale_function(options.isa);
     pool.run(blocks, [&](std::size_t row, unsigned) {
       const FloatEnvironment environment;
       std::vector<float> values(source.cols);
@@ -147,8 +156,9 @@ QuantizeError quantize_rows(const SourceRows& source, WeightFormat format,
         values[i] = value_at(source, row * source.cols + i);
       }
       std::vector<float> scales(groups);
-      results[row] = quantize_float8_row(
-          values, part.data() + row * groups * format_traits.group_size, scales.data());
+      results[row] =
+          quantize_float8_row(values, choose_scale,
+                              part.data() + row * groups * format_traits.group_size, scales.data());
       std::memcpy(part.data() + size.codes + row * groups * sizeof(float), scales.data(),
                   groups * sizeof(float));
     });

@@ -108,9 +108,7 @@ def ours(source: Path, work: Path, prompts: Path, text: Path) -> list[dict[str, 
     return rows
 
 
-def llamas(
-    source: Path, work: Path, text: Path, tools: Path, python: str
-) -> list[dict[str, Any]]:
+def llamas(source: Path, work: Path, text: Path, tools: Path, python: str) -> list[dict[str, Any]]:
     """Make the model in llama.cpp's types, with an importance matrix, and let it measure."""
     plain = work / "f16.gguf"
     export_gguf(source, plain, "f16", overwrite=True)
@@ -151,9 +149,14 @@ def llamas(
 def table(found: dict[str, list[dict[str, Any]]], chinese: bool = False) -> str:
     """Return the figures as a Markdown table."""
     head = ("model", "engine", "weights", "bits per weight", "KL divergence")
-    lines = ["| " + " | ".join(_said(word, chinese) for word in head) + " |", "|---|---|---|---|---|"]
+    lines = [
+        "| " + " | ".join(_said(word, chinese) for word in head) + " |",
+        "|---|---|---|---|---|",
+    ]
     for model, rows in found.items():
-        for row in sorted(rows, key=lambda row: (-round(row["bits_per_weight"], 2), row["kld_mean"])):
+        for row in sorted(
+            rows, key=lambda row: (-round(row["bits_per_weight"], 2), row["kld_mean"])
+        ):
             name = ", ".join(_said(part, chinese) for part in row["name"].split(", "))
             lines.append(
                 f"| {_said(model, chinese)} | {row['engine']} | {name} "
@@ -228,9 +231,7 @@ def main() -> None:
         text = work / "text.txt"
         found[name] = ours(source, work, prompts, text)
         if options.llama_tools is not None and options.llama_python is not None:
-            found[name] += llamas(
-                source, work, text, options.llama_tools, options.llama_python
-            )
+            found[name] += llamas(source, work, text, options.llama_tools, options.llama_python)
     document = json.dumps({"samples": SAMPLES, "models": found}, indent=1)
     (options.work / "calibration.json").write_text(document + "\n", "utf-8")
     print(table(found))

@@ -19,7 +19,7 @@ namespace pocketr1 {
 // All row-major. Groups are of consecutive inputs; scales and centres are fixed beforehand, so that
 // any order of rounding keeps the layout of a format ("static groups").
 struct FeedbackRows {
-  std::span<const float> weights;        // (rows, cols)
+  std::span<const float> weights;  // (rows, cols)
   std::size_t rows;
   std::size_t cols;
   std::span<const std::uint32_t> order;  // (cols): the input at each place; the last comes first

@@ -10,8 +10,8 @@
 namespace pocketr1 {
 
 // Row-major, without the file's padding. Codes are signed bytes in 8 bits (-127..127) and unsigned
-// ones below, E4M3 in f8e4m3. Where the format has no zero points, they are the centre: 8, 4 or 2 in
-// 4, 3 or 2 bits, 0 in 8.
+// ones below, E4M3 in f8e4m3. Where the format has no zero points, they are the centre: 8, 4 or 2
+// in 4, 3 or 2 bits, 0 in 8.
 struct UnpackedRows {
   std::span<std::uint8_t> codes;  // (rows, cols)
   std::span<float> scales;        // (rows, groups)

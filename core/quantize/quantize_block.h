@@ -15,12 +15,12 @@ struct QuantizeBlockJob {
   SourceType type;
   std::size_t row_count;  // 1..16
   std::size_t cols;
-  unsigned bits;           // 8, 4, 3 or 2
-  std::size_t group_size;  // 32, 64 or 128
-  bool zero_points;        // not in 8 bits
-  std::uint8_t* codes;     // this block's tiles, 64-byte units
-  std::uint8_t* scales;    // this block's f16 [groups][16]
-  std::uint8_t* zeros;     // this block's u8 [groups][16]; unused without zero points
+  unsigned bits;            // 8, 4, 3 or 2
+  std::size_t group_size;   // 32, 64 or 128
+  bool zero_points;         // not in 8 bits
+  std::uint8_t* codes;      // this block's tiles, 64-byte units
+  std::uint8_t* scales;     // this block's f16 [groups][16]
+  std::uint8_t* zeros;      // this block's u8 [groups][16]; unused without zero points
   const float* importance;  // (cols): what a squared error at each input counts; nullptr: all alike
 };
 

@@ -23,7 +23,9 @@ def export(
     ],
     format: Annotated[
         str,
-        typer.Option("--format", metavar="{gguf,compressed-tensors}", help="cli-option-export-format"),
+        typer.Option(
+            "--format", metavar="{gguf,compressed-tensors}", help="cli-option-export-format"
+        ),
     ] = "gguf",
     type: Annotated[
         str,

@@ -2,9 +2,10 @@
 
 Each matrix is quantized alone, to 3 bits and to 2, and the divergence of the whole model measured:
 that is what its bits are worth. Divergences are taken to add up, and to grow with the squared error
-of the weights where that is not large, so that 3 bits tell of 4 and 8 and all sizes of groups. Under a limit on the sum of sizes, or of divergences, the
-choice that is best then is a walk along the lower convex hulls, the steepest step first (Shoham and
-Gersho, Efficient bit allocation for an arbitrary set of quantizers, 1988).
+of the weights where that is not large, so that 3 bits tell of 4 and 8 and all sizes of groups.
+Under a limit on the sum of sizes, or of divergences, the choice that is best then is a walk along
+the lower convex hulls, the steepest step first (Shoham and Gersho, Efficient bit allocation for an
+arbitrary set of quantizers, 1988).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,7 @@ def choose(
         return None
     steps = []
     for number, (each, hull) in enumerate(zip(sensitivities, hulls, strict=True)):
-        for place, (low, high) in enumerate(zip(hull, hull[1:], strict=False)):
+        for place, (low, high) in enumerate(pairwise(hull)):
             more = each.bytes[high] - each.bytes[low]
             less = each.divergence[low] - each.divergence[high]
             steps.append((-less / more, number, place, more, less))
@@ -129,9 +131,7 @@ def measure_sensitivities(
         tell: is told multiplications done and in all, and the tensor at work.
     """
     shapes = {
-        name: shape
-        for name, shape in arch.expected_tensors(source.spec).items()
-        if len(shape) == 2
+        name: shape for name, shape in arch.expected_tensors(source.spec).items() if len(shape) == 2
     }
     kept = directory / "sensitivity.json"
     key = {"text": text.sha256}

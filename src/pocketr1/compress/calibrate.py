@@ -183,9 +183,7 @@ class Calibrator:
         layer = self._spec.layers[number]
         if not self._spec.qk_norm:
             equalize_keys(tensors, grams["q"], layer, self._spec.head_dim)
-        shares = equalize_layer(
-            tensors, formats, grams, layer, self._spec.head_dim, self._threads
-        )
+        shares = equalize_layer(tensors, formats, grams, layer, self._spec.head_dim, self._threads)
         fitted = {}
         for reads, readers in _READERS.items():
             feedback = Feedback.of(grams.pop(reads))
@@ -283,9 +281,7 @@ class Calibrator:
             places, begin, states, lambda rows: self._advance(rows * self._work.gated(begin))
         )
 
-    def _model(
-        self, places: Mapping[str, Place], layers: range, text: Sequences
-    ) -> PartialModel:
+    def _model(self, places: Mapping[str, Place], layers: range, text: Sequences) -> PartialModel:
         return PartialModel(
             self._spec,
             places,
@@ -429,9 +425,7 @@ def _joined(plan: TensorPlan, parts: list[Packed]) -> Packed:
     arrays: list[list[NDArray[np.uint8]]] = [[], [], []]
     for part in parts:
         at = 0
-        for array, size in zip(
-            arrays, _core.packed_size(part.format, *part.shape), strict=True
-        ):
+        for array, size in zip(arrays, _core.packed_size(part.format, *part.shape), strict=True):
             array.append(part.data[at : at + size])
             at += size
     data = np.concatenate([piece for array in arrays for piece in array])

@@ -173,7 +173,8 @@ def gather(
         samples: sequences to make. Each may have its share of CALIBRATION_TOKENS; it ends when
             there are enough tokens.
         model: opens the model itself, as it was or in 8 bits; called where there are questions.
-        tokenizer, template: the model's.
+        tokenizer: the model's.
+        template: the model's.
         advance: is told the tokens made, and about how many there will be.
 
     Raises UsageError (``calibration-short``) where the text has too few tokens to calibrate.

@@ -44,7 +44,8 @@ def equalize_layer(
         tensors: the layer's, float32, by short name (``q.weight``); changed.
         formats: of the matrices, by short name.
         grams: the Gram matrix of what ``q``, ``o``, ``gate`` and ``down`` read; changed.
-        layer, head_dim: its sizes.
+        layer: its sizes.
+        head_dim: of the whole model.
         threads: for quantizing.
 
     Returns:
@@ -100,7 +101,8 @@ def equalize_keys(
     Args:
         tensors: the layer's, float32, by short name; ``q`` and ``k`` are changed.
         gram: of what they read.
-        layer, head_dim: its sizes.
+        layer: its sizes.
+        head_dim: of the whole model.
     """
     keys = tensors["k.weight"]
     energy = np.einsum("ij,jk,ik->i", keys, gram, keys, optimize=True)
@@ -112,7 +114,7 @@ def equalize_keys(
     factors = np.concatenate([pairs, pairs], axis=1).astype(np.float32)
     _divide_rows(tensors, "k", factors.reshape(-1))
     repeated = np.repeat(factors, layer.heads // layer.kv_heads, axis=0)
-    _divide_rows(tensors, "q", 1 / repeated.reshape(-1))
+    _divide_rows(tensors, "q", (1 / repeated.reshape(-1)).astype(np.float32))
 
 
 def _search(

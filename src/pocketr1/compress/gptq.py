@@ -76,7 +76,8 @@ def importance_of(energy: NDArray[np.float32]) -> NDArray[np.float32]:
     if mean <= 0:
         return np.ones_like(energy)
     # An input the text never moved may be moved by another text.
-    return np.maximum(energy / np.float32(mean), np.float32(1e-4))
+    importance: NDArray[np.float32] = np.maximum(energy / np.float32(mean), np.float32(1e-4))
+    return importance
 
 
 def cholesky(matrix: NDArray[np.float32]) -> None:
@@ -101,9 +102,9 @@ def cholesky(matrix: NDArray[np.float32]) -> None:
         right[:] = inverse @ right
         for first in range(end, size, _BLOCK):
             strip = slice(first, min(first + _BLOCK, size))
-            matrix[strip, first:] -= right[:, first - end : strip.stop - end].T @ right[
-                :, first - end :
-            ]
+            matrix[strip, first:] -= (
+                right[:, first - end : strip.stop - end].T @ right[:, first - end :]
+            )
 
 
 def quantize_matrix(

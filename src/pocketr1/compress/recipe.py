@@ -51,9 +51,7 @@ class Recipe:
                 "compress-option", option="symmetric", value=self.symmetric, allowed="True, False"
             )
         widths = (self.bits, self.embedding_bits, self.head_bits)
-        if not self.symmetric and not any(
-            isinstance(bits, int) and bits <= 4 for bits in widths
-        ):
+        if not self.symmetric and not any(isinstance(bits, int) and bits <= 4 for bits in widths):
             raise UsageError("compress-asymmetric", bits=self.bits)
 
     @property

@@ -44,7 +44,9 @@ class Target:
         if sum(value is not None for value in values) != 1:
             raise UsageError("compress-target-one")
         if not given or given[0] <= 0:
-            raise UsageError("compress-target-value", value=next(v for v in values if v is not None))
+            raise UsageError(
+                "compress-target-value", value=next(v for v in values if v is not None)
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the ``plan`` of bundle.json says of it."""
@@ -99,7 +101,7 @@ def _within_bits(
 def _within_size(
     source: checkpoint.Checkpoint, found: Sequence[Sensitivity], size: int
 ) -> tuple[TensorPlan, ...]:
-    aside = sum(path.stat().st_size for path in source.tokenizer_files)
+    aside = sum(len(file.read_bytes()) for file in source.tokenizer_files)
     aside += _METADATA * (len(source.tensors) + len(source.spec.layers))
     limit = size - aside
     for _ in range(_TRIES):
@@ -111,7 +113,9 @@ def _within_size(
         if over <= 0:
             return plans
         limit -= over  # alignment of segments, headers, vectors
-    smallest = Choice({each.name: min(each.bytes, key=each.bytes.__getitem__) for each in found}, 0, 0)
+    smallest = Choice(
+        {each.name: min(each.bytes, key=each.bytes.__getitem__) for each in found}, 0, 0
+    )
     least = plan_layout(_plans(source, smallest)).file_bytes + aside
     raise _impossible(f"{size / 1e6:.1f} MB", f"{least / 1e6:.1f} MB")
 

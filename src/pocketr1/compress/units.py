@@ -1,4 +1,4 @@
-"""Finished pieces of a calibrated job on disk: embedding, layers, head, each in a file of its own."""
+"""Finished pieces of a calibrated job: embedding, layers, head, each in a file of its own."""
 
 from __future__ import annotations
 

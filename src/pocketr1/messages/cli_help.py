@@ -101,7 +101,8 @@ TEXTS: dict[str, Text] = {
         "smallest and fastest, and lose much; f8 is FP8 (E4M3), which carries FP8 checkpoints as "
         "they are. keep: every tensor as its file holds it, quantized ones too.",
         "每个权重的位数：16 保持原样，8 几乎无损，4 再小一半；3 和 2 最小也最快，但损失很大；"
-        "f8 为 FP8（E4M3），可原样保留 FP8 检查点。keep：每个张量都与源文件一致，包括已量化的张量。",
+        "f8 为 FP8（E4M3），可原样保留 FP8 检查点。keep：每个张量都与源文件一致，"
+        "包括已量化的张量。",
     ),
     "cli-option-group-size": Text(
         "Weights that share a scale; smaller is closer to the original and a little larger. "
@@ -146,14 +147,15 @@ TEXTS: dict[str, Text] = {
         "校准用的序列数（2 至 4,096）。",
     ),
     "cli-option-calibration-text": Text(
-        "Write the text it was calibrated with here; `evaluate --calibration-text` then proves that "
-        "what measures the model is not in it.",
+        "Write the text it was calibrated with here; `evaluate --calibration-text` then proves "
+        "that what measures the model is not in it.",
         "将校准所用的文本写到此处；之后可用 `evaluate --calibration-text` 证明评测内容不在其中。",
     ),
     "cli-option-target-size": Text(
-        "Make it fit: the bits of every matrix are chosen so that the bundle has this size (0.95GB, "
-        "700MB) and loses least. Calibrates.",
-        "按大小压缩：自动选择每个矩阵的位数，使模型包为指定大小（如 0.95GB、700MB）且损失最小。会进行校准。",
+        "Make it fit: the bits of every matrix are chosen so that the bundle has this size "
+        "(0.95GB, 700MB) and loses least. Calibrates.",
+        "按大小压缩：自动选择每个矩阵的位数，使模型包为指定大小（如 0.95GB、700MB）且损失最小。"
+        "会进行校准。",
     ),
     "cli-option-target-bpw": Text(
         "The same, for bits per weight of the whole model (3.3).",

@@ -240,7 +240,7 @@ TEST(an_embedding_row_stands_for_its_token) {
   CHECK(same_bits(wanted, got));
 }
 
-TEST(the_hook_sees_the_input_of_every_linear_layer) {
+TEST(the_hook_sees_the_input_of_every_linear_layer_and_what_the_last_leaves) {
   Session session(toy_model(), options("", 2, KvFormat::f32));
   const std::int32_t sequence = session.create_sequence();
   std::vector<std::string> seen;
@@ -251,10 +251,11 @@ TEST(the_hook_sees_the_input_of_every_linear_layer) {
   Logits logits(session.model().spec().vocab_size);
   session.step(std::vector<Row>{{sequence, 0, 1, nullptr}, {sequence, 1, 2, nullptr}},
                std::vector<std::size_t>{1}, logits.data(), step);
-  const std::vector<std::string> wanted{
-      "layers.0.q.weight 2x72",     "layers.0.o.weight 2x144",   "layers.0.gate.weight 2x72",
-      "layers.0.down.weight 2x100", "layers.1.q.weight 2x72",    "layers.1.o.weight 2x96",
-      "layers.1.gate.weight 2x72",  "layers.1.down.weight 2x60", "head.weight 1x72"};
+  const std::vector<std::string> wanted{"layers.0.q.weight 2x72",    "layers.0.o.weight 2x144",
+                                        "layers.0.gate.weight 2x72", "layers.0.down.weight 2x100",
+                                        "layers.1.q.weight 2x72",    "layers.1.o.weight 2x96",
+                                        "layers.1.gate.weight 2x72", "layers.1.down.weight 2x60",
+                                        "final_norm.weight 2x72",    "head.weight 1x72"};
   CHECK(seen == wanted);
 }
 
@@ -368,7 +369,7 @@ TEST(callbacks_of_a_step_cannot_change_the_session_under_it) {
     CHECK_EQ(session.length(sequence), 0u);
   };
   session.step(rows, {}, nullptr, step);
-  CHECK_EQ(calls, 8u);
+  CHECK_EQ(calls, 9u);
   CHECK_EQ(session.length(sequence), 2u);
   // A callback that throws gives the session back as well.
   step.hook = [](std::string_view, const float*, std::size_t, std::size_t) { throw 7; };

@@ -128,7 +128,7 @@ class Engine:
 
         ``name`` is the canonical name of a weight that reads it (``layers.3.down.weight``),
         ``rows`` float32 of shape (at most 512, inputs): the rows of one prefill step, in order.
-        Calibration and routing rest on it. Raises as :meth:`logits` does; an exception of
+        What the last layer leaves comes as ``final_norm.weight``. Raises as :meth:`logits` does; an exception of
         ``visit`` passes through.
         """
         array = self._prompt(ids)

@@ -359,7 +359,8 @@ def test_a_killed_calibration_goes_on_and_makes_the_same_bundle(
     prompts: Path, tmp_path: Path
 ) -> None:
     job(TINY, tmp_path / "want", prompts).run()
-    for count in (60, 120):
+    # While it reasons, while layers are at work, and once more behind where that was.
+    for count in (120, 250, 60):
         assert kill_after(count, lambda: job(TINY, tmp_path / "got", prompts).run())
     begun: list[str] = []
     again = job(TINY, tmp_path / "got", prompts)

@@ -128,8 +128,8 @@ class Engine:
 
         ``name`` is the canonical name of a weight that reads it (``layers.3.down.weight``),
         ``rows`` float32 of shape (at most 512, inputs): the rows of one prefill step, in order.
-        What the last layer leaves comes as ``final_norm.weight``. Raises as :meth:`logits` does; an exception of
-        ``visit`` passes through.
+        What the last layer leaves comes as ``final_norm.weight``. Raises as :meth:`logits` does;
+        an exception of ``visit`` passes through.
         """
         array = self._prompt(ids)
         nothing = np.empty(0, dtype=np.int32)

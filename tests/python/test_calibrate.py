@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -266,7 +267,6 @@ def sensitivities(count: int, seed: int) -> list[Sensitivity]:
         found.append(
             Sensitivity(
                 f"m{number}",
-                8 * size,
                 {"w2": 2 * size, "w3": 3 * size, "w4": 4 * size, "w8": 8 * size},
                 {"w2": worth, "w3": worth / 3, "w4": worth / 14, "w8": worth / 5000},
             )
@@ -353,6 +353,36 @@ def test_calibration_brings_the_outlier_twin_near_the_original(
         kept, other = ("gptq", "rtn") if step["kept"] == "gptq" else ("rtn", "gptq")
         assert step["kld"][kept] <= step["kld"][other]
     assert not (tmp_path / "fitted.partial").exists()
+
+
+def test_a_tied_head_is_measured_as_it_will_be(prompts: Path, tmp_path: Path) -> None:
+    source = checkpoint.open(TINY)
+    tied = tmp_path / "tied"
+    shutil.copytree(TINY, tied)
+    config = json.loads((tied / "config.json").read_text("utf-8"))
+    (tied / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    header: dict[str, Any] = {}
+    data = b""
+    for name, tensor in source.tensors.items():
+        if name == "head.weight":
+            continue
+        rows = source.read_rows(name).tobytes()
+        header[tensor.source_name] = {
+            "dtype": "BF16",
+            "shape": list(tensor.shape),
+            "data_offsets": [len(data), len(data) + len(rows)],
+        }
+        data += rows
+    text = json.dumps(header).encode()
+    (tied / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data)
+    report = job(tied, tmp_path / "out", prompts, bits=3, embedding_bits=2).run()
+    record = report.bundle.calibration
+    assert record is not None and len(record["steps"]) == 4  # no head of its own
+    # The head's two bits are seen from the first layer on.
+    wide = job(tied, tmp_path / "wide", prompts, bits=3, embedding_bits=8).run().bundle.calibration
+    assert wide is not None
+    first, other = (each["steps"][0]["kld"]["rtn"] for each in (record, wide))
+    assert first > 2 * other
 
 
 def test_a_killed_calibration_goes_on_and_makes_the_same_bundle(

@@ -26,6 +26,7 @@ __all__ = [
     "group_size",
     "plan_layout",
     "signed_scales",
+    "weight_bits",
 ]
 
 SHARD_LIMIT = 512_000_000  # bytes

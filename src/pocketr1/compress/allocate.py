@@ -11,7 +11,6 @@ arbitrary set of quantizers, 1988).
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,7 +26,7 @@ from pocketr1.compress.calibration import CalibrationText, Sample
 from pocketr1.compress.distance import Distance, Sequences, embedded
 from pocketr1.compress.gptq import slabs
 from pocketr1.compress.partial_model import Hidden, PartialModel, checkpoint_places
-from pocketr1.compress.units import Packed, Unit, new_array, rows_of
+from pocketr1.compress.units import Packed, Unit, joined, new_array, rows_of
 
 __all__ = ["SENSITIVITY_TOKENS", "Choice", "Sensitivity", "choose", "measure_sensitivities"]
 
@@ -42,7 +41,6 @@ class Sensitivity:
     """What one matrix costs in each format: bytes, and the divergence it adds, in nats."""
 
     name: str
-    parameters: int
     bytes: Mapping[str, int]
     divergence: Mapping[str, float]
 
@@ -155,7 +153,7 @@ def measure_sensitivities(
             for each in others:
                 bytes_[each] = sum(_core.packed_size(each, *shape))
                 divergence[each] = measured[place] * errors[each] / max(errors[probe], 1e-30)
-        found.append(Sensitivity(name, math.prod(shape), bytes_, divergence))
+        found.append(Sensitivity(name, bytes_, divergence))
     probing.clear()
     return found
 
@@ -209,7 +207,7 @@ class _Probing:
         """Return the divergence where this matrix alone is in the probe's format."""
         self._tell(self._done, self._total, name)
         plan = self._quantized(name, probe)
-        unit = Unit.write(self._directory / "probe", {name: plan}, {})
+        unit = Unit.write(self._directory / "probe", {name: plan})
         layer = self._layer(name)
         states: Hidden
         if name == "embed.weight":
@@ -259,23 +257,14 @@ class _Probing:
 
     def _quantized(self, name: str, probe: str) -> Packed:
         rows, cols = self._source.tensors[name].shape
-        arrays: list[list[NDArray[np.uint8]]] = [[], [], []]
-        for begin, end in slabs(rows, cols):
-            data, *_ = _core.quantize_rows(
-                self._source.read_rows(name, begin, end),
-                self._source.tensors[name].dtype,
-                probe,
-                self._threads,
-                name,
-                begin,
-            )
-            at = 0
-            sizes = _core.packed_size(probe, end - begin, cols)
-            for array, size in zip(arrays, sizes, strict=True):
-                array.append(data[at : at + size])
-                at += size
-        data = np.concatenate([piece for array in arrays for piece in array])
-        return Packed(probe, (rows, cols), data, np.zeros((0, 3)))
+        dtype = self._source.tensors[name].dtype
+
+        def quantized(begin: int, end: int) -> NDArray[np.uint8]:
+            slab = self._source.read_rows(name, begin, end)
+            return _core.quantize_rows(slab, dtype, probe, self._threads, name, begin)[0]
+
+        parts = ((end - begin, quantized(begin, end)) for begin, end in slabs(rows, cols))
+        return Packed(probe, (rows, cols), joined(probe, cols, parts), np.zeros((0, 3)))
 
 
 def _first(samples: Sequence[Sample], limit: int) -> list[Sample]:

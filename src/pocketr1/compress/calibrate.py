@@ -31,7 +31,7 @@ from pocketr1.compress.equalize import Array, equalize_keys, equalize_layer, equ
 from pocketr1.compress.gptq import Feedback, quantize_matrix, slabs
 from pocketr1.compress.gram import Gram, GramObserver
 from pocketr1.compress.partial_model import Hidden, PartialModel, Place, checkpoint_places
-from pocketr1.compress.units import Packed, Unit, new_array, rows_of
+from pocketr1.compress.units import Packed, Unit, joined, new_array, rows_of
 
 __all__ = ["Calibrator", "Step"]
 
@@ -99,7 +99,8 @@ class Calibrator:
         """Return bytes and error of a part; what comes before it is computed first."""
         number = self._unit_of(name)
         unit = self._unit(number)
-        for other in [other for other in self._units if other < number - 1]:
+        first = 0 if self._spec.tied_embeddings else -1  # a tied embedding is measured as the head
+        for other in [other for other in self._units if first <= other < number - 1]:
             self._units.pop(other).remove()  # it is in the bundle, and needed no more
         return unit.part(name, part)
 
@@ -142,7 +143,7 @@ class Calibrator:
         for which, text in (("text", self._text), ("gate", self._gate)):
             with self._new_states(which, 0, text) as states:
                 states[:] = rows_of(packed, text.ids)
-        return Unit.write(path, {"embed.weight": packed}, {})
+        return Unit.write(path, {"embed.weight": packed})
 
     def _states(self, which: str, layer: int) -> Path:
         return self._directory / f"{which}-{layer:04}.npy"
@@ -216,7 +217,7 @@ class Calibrator:
         gain = self._read("final_norm.weight")
         plain = {"final_norm.weight": self._pack("final_norm.weight", gain)}
         if spec.tied_embeddings:
-            return Unit.write(path, plain, {})
+            return Unit.write(path, plain)
         states = self._read_states("text", self._layers)
         gram = Gram(spec.hidden_size)
         for begin in range(0, len(states), 1024):
@@ -247,7 +248,7 @@ class Calibrator:
         """Keep whichever of two ways brings the model nearer to the original."""
         found = []
         for label, tensors in (("plain", plain), ("fitted", fitted)):
-            unit = Unit.write(path.with_name(f"{path.name}-{label}"), tensors, {})
+            unit = Unit.write(path.with_name(f"{path.name}-{label}"), tensors)
             found.append((self._divergence(number, unit), label, unit))
         best, worst = sorted(found, key=lambda one: (one[0], one[1] != "plain"))
         worst[2].remove()
@@ -262,7 +263,7 @@ class Calibrator:
         """Give a unit its name, and delete the states that nothing needs any more."""
         note = self._directory / f"notes-{number:04}.json"
         write_file(note, json.dumps(dict(notes)).encode())
-        kept = unit.rename(path, notes)
+        kept = unit.rename(path)
         for which, before in (("text", number), ("gate", number - 1)):
             self._states(which, before).unlink(missing_ok=True)
         return kept
@@ -273,6 +274,8 @@ class Calibrator:
         """Mean KL divergence from the original, in nats, with this unit and all before it."""
         begin = min(number, self._layers - 1)
         places = dict(self._original)
+        if self._spec.tied_embeddings:
+            places.update(self._unit(-1).places())
         if number == self._layers:
             places.update(self._unit(number - 1).places())
         places.update(unit.places())
@@ -322,7 +325,8 @@ class Calibrator:
     ) -> Packed:
         """Quantize embedding or head, a slab of rows after the other."""
         plan = self._plans[name]
-        parts: list[Packed] = []
+        parts: list[tuple[int, NDArray[np.uint8]]] = []
+        errors = []
         for begin, end in slabs(plan.rows, plan.cols):
             weights = self._read(name, begin, end)
             if factors is not None:
@@ -335,8 +339,10 @@ class Calibrator:
                 )
             else:
                 data = self._converted(name, rows)
-            parts.append(Packed(plan.format, some.shape, data, _errors(rows, data, some)))
-        return _joined(plan, parts)
+            parts.append((end - begin, data))
+            errors.append(_errors(rows, data, some))
+        whole = joined(plan.format, plan.cols, parts)
+        return Packed(plan.format, plan.shape, whole, np.concatenate(errors))
 
     def _advance(self, work: int) -> None:
         self._work.done += work
@@ -418,15 +424,3 @@ def _errors(rows: Array, data: NDArray[np.uint8], plan: TensorPlan) -> NDArray[n
         wrong = block - stored[begin : begin + 16]
         table[number] = np.square(wrong).sum(), np.square(block).sum(), np.abs(wrong).max()
     return table
-
-
-def _joined(plan: TensorPlan, parts: list[Packed]) -> Packed:
-    """Put slabs together: all codes, then all scales, then all zero points."""
-    arrays: list[list[NDArray[np.uint8]]] = [[], [], []]
-    for part in parts:
-        at = 0
-        for array, size in zip(arrays, _core.packed_size(part.format, *part.shape), strict=True):
-            array.append(part.data[at : at + size])
-            at += size
-    data = np.concatenate([piece for array in arrays for piece in array])
-    return Packed(plan.format, plan.shape, data, np.concatenate([part.errors for part in parts]))

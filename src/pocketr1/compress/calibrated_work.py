@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from pocketr1 import arch, checkpoint
 from pocketr1.bundle import BundleLayout, BundleWriter, PartError, Segment
 from pocketr1.bundle.files import explain_write_errors, write_file
-from pocketr1.chat import ChatTemplate, load_tokenizer
 from pocketr1.compress.calibrate import Calibrator
 from pocketr1.compress.calibration import (
     CALIBRATION_TOKENS,
@@ -94,6 +93,8 @@ def calibration_text(
         document = json.loads(kept.read_text("utf-8"))
         if document["key"] == key:
             return CalibrationText.from_dict(document["text"])
+    from pocketr1.chat import ChatTemplate, load_tokenizer
+
     tokenizer = load_tokenizer(source.path)
     text = gather(
         prompts,

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketr1.errors import UsageError
-from pocketr1.measure.problems import read_lines
 
 if TYPE_CHECKING:
     from pocketr1.chat import ChatTemplate, Tokenizer
@@ -142,6 +141,8 @@ def read_prompts(path: str | Path | None) -> Prompts:
         if not text.strip():
             raise UsageError("calibration-empty", path=path)
         return Prompts((), (text,), path.name)
+    from pocketr1.measure.problems import read_lines
+
     questions: list[str] = []
     texts: list[str] = []
     for number, entry in read_lines(path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from pocketr1 import _core
 from pocketr1.bundle import Part, PartError
-from pocketr1.bundle.files import write_file
+from pocketr1.bundle.files import sync_directory, write_file
 from pocketr1.compress.partial_model import Place
 
-__all__ = ["Packed", "Unit", "new_array", "rows_of"]
+__all__ = ["Packed", "Unit", "joined", "new_array", "part_of", "rows_of"]
 
 _ALIGNMENT = 64
 _BLOCK_ROWS = 16
@@ -44,9 +44,8 @@ class Unit:
     def __init__(self, path: Path) -> None:
         """Open a unit that is whole (``exists``)."""
         self.path = path
-        document = json.loads(path.with_suffix(".json").read_text("utf-8"))
-        self.notes: dict[str, Any] = document["notes"]
-        self._rows: dict[str, dict[str, Any]] = document["tensors"]
+        table = path.with_suffix(".json").read_text("utf-8")
+        self._rows: dict[str, dict[str, Any]] = json.loads(table)
         self._data = np.memmap(path, np.uint8, "r")
 
     @staticmethod
@@ -55,8 +54,8 @@ class Unit:
         return path.with_suffix(".json").exists()
 
     @classmethod
-    def write(cls, path: Path, tensors: Mapping[str, Packed], notes: Mapping[str, Any]) -> Unit:
-        """Write a unit; returns when it is on disk. ``notes``: JSON types that go with it."""
+    def write(cls, path: Path, tensors: Mapping[str, Packed]) -> Unit:
+        """Write a unit; returns when it is on disk."""
         rows: dict[str, dict[str, Any]] = {}
         with path.open("wb") as file:
             for name, tensor in tensors.items():
@@ -70,16 +69,14 @@ class Unit:
                 rows[name] = row
             file.flush()
             os.fsync(file.fileno())
-        text = json.dumps({"tensors": rows, "notes": dict(notes)})
-        write_file(path.with_suffix(".json"), text.encode())
+        write_file(path.with_suffix(".json"), json.dumps(rows).encode())
         return cls(path)
 
-    def rename(self, path: Path, notes: Mapping[str, Any]) -> Unit:
-        """Give the unit another name, and notes; it exists there from the last step on."""
+    def rename(self, path: Path) -> Unit:
+        """Give the unit another name; it exists there from the last step on."""
         self.path.replace(path)
-        text = json.dumps({"tensors": self._rows, "notes": dict(notes)})
-        write_file(path.with_suffix(".json"), text.encode())
-        self.path.with_suffix(".json").unlink()
+        self.path.with_suffix(".json").replace(path.with_suffix(".json"))
+        sync_directory(path.parent)
         return Unit(path)
 
     def remove(self) -> None:
@@ -109,16 +106,40 @@ class Unit:
         if part.size == len(whole):
             return np.array(whole), error
         cols = row["shape"][1] if len(row["shape"]) == 2 else 1
-        pieces = []
+        shape = (row["shape"][0], cols)
+        return part_of(whole, row["format"], shape, part.row, part.row + part.rows), error
+
+
+def part_of(
+    whole: NDArray[np.uint8], weight_format: str, shape: tuple[int, int], begin: int, end: int
+) -> NDArray[np.uint8]:
+    """Return rows ``[begin, end)`` of a packed matrix as a part; ``begin`` is a multiple of 16."""
+    rows, cols = shape
+    # Codes, scales and zero points stand one behind the other, each by blocks of rows.
+    sizes = _core.packed_size(weight_format, rows, cols)
+    befores = _core.packed_size(weight_format, begin, cols) if begin else (0, 0, 0)
+    counts = _core.packed_size(weight_format, end - begin, cols)
+    pieces, at = [], 0
+    for size, before, count in zip(sizes, befores, counts, strict=True):
+        pieces.append(whole[at + before : at + before + count])
+        at += size
+    return np.concatenate(pieces)
+
+
+def joined(
+    weight_format: str, cols: int, slabs: Iterable[tuple[int, NDArray[np.uint8]]]
+) -> NDArray[np.uint8]:
+    """Return the part that slabs of rows make, each (rows, its part): what ``part_of`` takes apart.
+
+    All slabs but the last have a multiple of 16 rows.
+    """
+    arrays: tuple[list[NDArray[np.uint8]], ...] = ([], [], [])
+    for rows, data in slabs:
         at = 0
-        # Codes, scales and zero points stand one behind the other, each by blocks of rows.
-        sizes = _core.packed_size(row["format"], row["shape"][0], cols)
-        counts = (part.codes, part.scales, part.zeros)
-        befores = _core.packed_size(row["format"], part.row, cols) if part.row else (0, 0, 0)
-        for size, count, before in zip(sizes, counts, befores, strict=True):
-            pieces.append(whole[at + before : at + before + count])
+        for array, size in zip(arrays, _core.packed_size(weight_format, rows, cols), strict=True):
+            array.append(data[at : at + size])
             at += size
-        return np.concatenate(pieces), error
+    return np.concatenate([piece for array in arrays for piece in array])
 
 
 @contextmanager
@@ -135,17 +156,11 @@ def rows_of(packed: Packed, ids: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return rows of a packed matrix as numbers, float32 of shape (ids, columns)."""
     rows, cols = packed.shape
     out = np.empty((len(ids), cols), np.float32)
-    sizes = _core.packed_size(packed.format, rows, cols)
     for block in np.unique(ids // _BLOCK_ROWS):
         begin = int(block) * _BLOCK_ROWS
         end = min(begin + _BLOCK_ROWS, rows)
-        befores = _core.packed_size(packed.format, begin, cols) if begin else (0, 0, 0)
-        counts = _core.packed_size(packed.format, end - begin, cols)
-        pieces, at = [], 0
-        for size, before, count in zip(sizes, befores, counts, strict=True):
-            pieces.append(packed.data[at + before : at + before + count])
-            at += size
-        values = _core.dequantize_rows(np.concatenate(pieces), packed.format, end - begin, cols)
+        part = part_of(packed.data, packed.format, (rows, cols), begin, end)
+        values = _core.dequantize_rows(part, packed.format, end - begin, cols)
         chosen = ids // _BLOCK_ROWS == block
         out[chosen] = values[ids[chosen] - begin]
     return out

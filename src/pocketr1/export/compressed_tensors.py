@@ -1,4 +1,4 @@
-"""A bundle as compressed-tensors stores it, for transformers and vLLM.
+"""A bundle as compressed-tensors stores it, for transformers.
 
 Matrices of 8 and 4 bits become ``pack-quantized`` weights with the same codes, scales and zero
 points; FP8 becomes ``float-quantized`` with a scale per group. Nothing is rounded but an embedding

@@ -69,13 +69,13 @@ TEXTS: dict[str, Text] = {
         "gguf: a file that runs in llama.cpp and what is built on it. The default type, closest, "
         "takes codes and scales over where GGUF has a type for them.\n\n"
         "  pocketr1 export r1-int4 --format gguf -o r1-int4.gguf\n\n"
-        "compressed-tensors: a directory that transformers and vLLM load, of a bundle whose "
+        "compressed-tensors: a directory that transformers loads, of a bundle whose "
         "matrices have 8 or 4 bits or FP8; codes and scales stay as they are.\n\n"
         "  pocketr1 export r1-int4 --format compressed-tensors -o r1-int4-ct",
         "gguf：可在 llama.cpp 及基于它的软件中运行的文件。默认类型 closest 会原样保留 GGUF 能容纳的"
         "编码和缩放值。\n\n"
         "  pocketr1 export r1-int4 --format gguf -o r1-int4.gguf\n\n"
-        "compressed-tensors：transformers 和 vLLM 可加载的目录，由矩阵为 8 位、4 位或 FP8 "
+        "compressed-tensors：transformers 可加载的目录，由矩阵为 8 位、4 位或 FP8 "
         "的模型包导出；编码和缩放系数保持不变。\n\n"
         "  pocketr1 export r1-int4 --format compressed-tensors -o r1-int4-ct",
     ),

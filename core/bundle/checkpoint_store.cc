@@ -16,14 +16,14 @@ std::uint64_t tensor_bytes(const CheckpointTensor& tensor, const File& file) {
     throw Error("safetensors-invalid", file.name(),
                 "tensor \"" + printable(tensor.name) + "\" " + reason);
   };
-  if (traits(tensor.format).float8()) fail("has a packed format, which no checkpoint has");
   if (tensor.shape.empty() || tensor.shape.size() > 2) fail("must have one or two dimensions");
   for (const std::uint64_t dimension : tensor.shape) {
     if (dimension == 0 || dimension > kLargestDimension) {
       fail("has a dimension of " + std::to_string(dimension));
     }
   }
-  if (traits(tensor.format).tiled() && tensor.shape.size() != 2) fail("is no matrix, but packed");
+  const bool packed = traits(tensor.format).group_size != 0;
+  if (packed && tensor.shape.size() != 2) fail("is no matrix, but packed");
   const std::uint64_t cols = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
   const std::uint64_t bytes = packed_size(tensor.format, tensor.shape[0], cols).total();
   if (tensor.offset > file.size() || bytes > file.size() - tensor.offset) {
@@ -59,7 +59,7 @@ WeightStore open_checkpoint(const std::vector<std::string>& files,
     const auto segment = static_cast<std::uint32_t>(store.segments.size());
     store.segments.push_back({tensor.file, tensor.offset, bytes});
     const WeightFormatTraits& format = traits(tensor.format);
-    options.alignment.push_back(format.tiled() ? kTileBytes : format.bits / 8);
+    options.alignment.push_back(format.group_size != 0 ? kTileBytes : format.bits / 8);
     store.tensors.push_back(
         {tensor.name, tensor.format, tensor.shape, {{0, tensor.shape[0], segment, 0}}});
   }

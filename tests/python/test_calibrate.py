@@ -355,6 +355,18 @@ def test_calibration_brings_the_outlier_twin_near_the_original(
     assert not (tmp_path / "fitted.partial").exists()
 
 
+def test_other_widths_go_along(prompts: Path, tmp_path: Path) -> None:
+    report = job(TINY, tmp_path / "out", prompts, head_bits="f8", embedding_bits=16).run()
+    formats = {tensor.name: tensor.format for tensor in report.bundle.tensors}
+    assert formats["head.weight"] == "f8e4m3" and formats["embed.weight"] == "bf16"
+    assert formats["layers.1.down.weight"] == "w4g64"
+    plan = {"bits": 4, "group_size": 64, "head_bits": "f8", "embedding_bits": 16}
+    Quantizer(TINY, output_path=tmp_path / "plain", **plan).run()
+    assert divergence(tmp_path / "out") < 1.5 * divergence(tmp_path / "plain")
+    source = checkpoint.as_float32(checkpoint.open(TINY).read_rows("embed.weight"), "bf16")
+    assert (bundle.read_weights(tmp_path / "out", "embed.weight") == source).all()
+
+
 def test_a_tied_head_is_measured_as_it_will_be(prompts: Path, tmp_path: Path) -> None:
     source = checkpoint.open(TINY)
     tied = tmp_path / "tied"

@@ -51,6 +51,7 @@ class BundleReport:
     largest_segment: int
     tensors: tuple[TensorReport, ...]
     calibration: Mapping[str, Any] | None  # what is on record of the text it was calibrated with
+    distilled: Mapping[str, Any] | None  # what distilling was done with, and brought
     gate: Mapping[str, Any] | None  # the judgement it was published with
     verified: bool  # every hash and every value was checked
 
@@ -120,6 +121,7 @@ def inspect(
         largest_segment=max((size for _, _, size in segments), default=0),
         tensors=tuple(tensors),
         calibration=_object(metadata.get("calibration")) or None,
+        distilled=_object(metadata.get("distilled")) or None,
         gate=_object(metadata.get("gate")) or None,
         verified=verify,
     )

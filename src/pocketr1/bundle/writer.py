@@ -58,8 +58,9 @@ class BundleWriter:
 
     After entering, ``job`` is the unfinished job found on disk, or None: then call ``begin``. Write
     the segments of ``pending`` in order, then ``publish``; between the two, ``complete`` lets the
-    bundle be judged, and ``fail`` keeps it from its name. ``calibration``, set before, is what
-    bundle.json says of the calibration; ``work`` is a directory for such a job's own files.
+    bundle be judged, and ``fail`` keeps it from its name, ``abandon`` deletes the job.
+    ``calibration`` and ``distilled``, set before, are what bundle.json says of the calibration and
+    of distilling; ``work`` is a directory for such a job's own files.
     """
 
     def __init__(self, output: Path, *, overwrite: bool = False) -> None:
@@ -71,6 +72,7 @@ class BundleWriter:
         self.rests = self.partial / "rest"
         self.work = self.partial / "calibration"
         self.calibration: Mapping[str, Any] | None = None
+        self.distilled: Mapping[str, Any] | None = None
         self.job: Job | None = None
         self._bundle = self.partial / "bundle"
         self._overwrite = overwrite
@@ -240,6 +242,12 @@ class BundleWriter:
             text = json.dumps(judgement, ensure_ascii=False, indent=1)
             write_file(self.partial / "failed.json", text.encode() + b"\n")
 
+    def abandon(self) -> None:
+        """Delete the job and all that was made of it."""
+        with explain_write_errors(self.partial):
+            self._clear()
+        self.job = None
+
     def publish(self, gate: Mapping[str, Any] | None = None) -> None:
         """Write bundle.json and give the bundle its name, in one step.
 
@@ -362,9 +370,16 @@ class BundleWriter:
                 {"file": s.file, "size": s.size, "sha256": hashes[s.file]} for s in job.sources
             ],
             "calibration": self.calibration,
+            "distilled": self.distilled,
             "gate": gate,
             "tensors": [
-                {"name": t.name, "format": t.format, "shape": list(t.shape), "error": error}
+                {
+                    "name": t.name,
+                    "format": t.format,
+                    "shape": list(t.shape),
+                    # What was distilled no longer stands for single weights.
+                    "error": error if self.distilled is None else None,
+                }
                 for t, error in zip(layout.tensors, self.tensor_errors(), strict=True)
             ],
             "shards": [

@@ -15,6 +15,7 @@ from pocketr1.cli.bench import bench
 from pocketr1.cli.chat import chat
 from pocketr1.cli.commands import Command, make_app
 from pocketr1.cli.compress import compress
+from pocketr1.cli.distill import distill
 from pocketr1.cli.doctor import doctor
 from pocketr1.cli.evaluate import evaluate
 from pocketr1.cli.export import export
@@ -29,6 +30,7 @@ __all__ = ["COMMANDS", "build_app", "main"]
 COMMANDS: dict[str, Callable[..., None]] = {
     "pull": pull,
     "compress": compress,
+    "distill": distill,
     "inspect": inspect,
     "run": run,
     "chat": chat,

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from pocketr1 import checkpoint
 from pocketr1.compress.calibration import Sample, lengths_and_ids
-from pocketr1.compress.partial_model import Hidden, PartialModel, Place, checkpoint_places
+from pocketr1.compress.partial_model import (
+    Hidden,
+    PartialModel,
+    Place,
+    bundle_logits,
+    checkpoint_places,
+)
 from pocketr1.compress.units import new_array
 
 __all__ = ["Distance", "Sequences", "embedded"]
@@ -83,10 +89,26 @@ class Distance:
 
         states: what layer ``begin`` reads, of all tokens; layers before it are not run.
         """
+        return self._mean(self._model(places, begin).logits(states, self._text.lengths), advance)
+
+    def of_bundle(self, bundle: Path, advance: Callable[[int], None] = lambda _: None) -> float:
+        """Return the divergence in nats of a whole bundle, from its embedding on.
+
+        Raises:
+            BundleError: the bundle cannot be read.
+        """
+        lengths = self._text.lengths
+        return self._mean(bundle_logits(bundle, self._text.ids, lengths, self._threads), advance)
+
+    def _mean(
+        self,
+        said: Iterable[tuple[slice, NDArray[np.float32]]],
+        advance: Callable[[int], None],
+    ) -> float:
         reference = self._reference()
         total = 0.0
         place = 0
-        for rows, logits in self._model(places, begin).logits(states, self._text.lengths):
+        for rows, logits in said:
             counted = self._text.counted[rows]
             one = reference[place : place + int(counted.sum())].astype(np.float32)
             place += len(one)

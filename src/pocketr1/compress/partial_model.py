@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pocketr1 import _core, arch, checkpoint
 
-__all__ = ["Hidden", "PartialModel", "Place", "checkpoint_places"]
+__all__ = ["Hidden", "PartialModel", "Place", "bundle_logits", "checkpoint_places"]
 
 #: States between two layers, float32 of shape (tokens, hidden size): those of all sequences, one
 #: behind the other.
@@ -136,7 +136,7 @@ class PartialModel:
 
         watched = hook if out is not None or visit is not None else None
         nothing = np.empty(0, np.int32)
-        for rows, sequences, positions in self._steps(lengths, _ROWS):
+        for rows, sequences, positions in _steps(self._session, lengths, _ROWS):
             tokens = np.zeros(len(positions), np.int32)
             self._session.step(
                 sequences,
@@ -153,7 +153,7 @@ class PartialModel:
         self, hidden: Hidden, lengths: Sequence[int]
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Yield tokens, as a slice, and their logits, float32 of shape (tokens, vocabulary)."""
-        for rows, sequences, positions in self._steps(lengths, _LOGIT_ROWS):
+        for rows, sequences, positions in _steps(self._session, lengths, _LOGIT_ROWS):
             count = len(positions)
             yield (
                 rows,
@@ -166,33 +166,49 @@ class PartialModel:
                 ),
             )
 
-    def _steps(
-        self, lengths: Sequence[int], limit: int
-    ) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[np.int32]]]:
-        """Cut sequences into steps of at most ``limit`` rows; free each sequence at its end."""
-        begin = 0
-        handles: list[int] = []
-        positions: list[int] = []
-        ended: list[int] = []
 
-        def step() -> tuple[slice, NDArray[np.int32], NDArray[np.int32]]:
-            rows = slice(begin, begin + len(positions))
-            return rows, np.array(handles, np.int32), np.array(positions, np.int32)
+def bundle_logits(
+    bundle: Path, ids: NDArray[np.int64], lengths: Sequence[int], threads: int
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield what :meth:`PartialModel.logits` does, of a whole bundle that reads these tokens.
 
-        for length in lengths:
-            handle = self._session.create_sequence()
-            for position in range(length):
-                handles.append(handle)
-                positions.append(position)
-                if len(positions) == limit:
-                    yield step()
-                    begin += limit
-                    handles, positions = [], []
-                    for other in ended:
-                        self._session.free_sequence(other)
-                    ended = []
-            ended.append(handle)
-        if positions:
-            yield step()
-        for other in ended:
-            self._session.free_sequence(other)
+    Raises:
+        BundleError: the bundle cannot be read.
+    """
+    model = _core.Model.open_bundle(str(bundle))
+    session = _core.Session(model, threads=threads, max_context=max(lengths))
+    for rows, sequences, positions in _steps(session, lengths, _LOGIT_ROWS):
+        count = np.arange(len(positions), dtype=np.int32)
+        yield rows, session.step(sequences, positions, ids[rows].astype(np.int32), count)
+
+
+def _steps(
+    session: _core.Session, lengths: Sequence[int], limit: int
+) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[np.int32]]]:
+    """Cut sequences into steps of at most ``limit`` rows; free each sequence at its end."""
+    begin = 0
+    handles: list[int] = []
+    positions: list[int] = []
+    ended: list[int] = []
+
+    def step() -> tuple[slice, NDArray[np.int32], NDArray[np.int32]]:
+        rows = slice(begin, begin + len(positions))
+        return rows, np.array(handles, np.int32), np.array(positions, np.int32)
+
+    for length in lengths:
+        handle = session.create_sequence()
+        for position in range(length):
+            handles.append(handle)
+            positions.append(position)
+            if len(positions) == limit:
+                yield step()
+                begin += limit
+                handles, positions = [], []
+                for other in ended:
+                    session.free_sequence(other)
+                ended = []
+        ended.append(handle)
+    if positions:
+        yield step()
+    for other in ended:
+        session.free_sequence(other)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from pocketr1.compress.disk import peak_disk_bytes
 from pocketr1.compress.estimate import Estimate, estimate
 from pocketr1.compress.gate import Gate, Judgement
 from pocketr1.compress.progress import Progress
+from pocketr1.compress.reasoner import reasoner
 from pocketr1.compress.recipe import Recipe
 from pocketr1.compress.rounded_work import RoundedWork
 from pocketr1.compress.source import (
@@ -44,7 +44,7 @@ from pocketr1.compress.source import (
 )
 from pocketr1.compress.target import Target, allocate
 from pocketr1.compress.tokenizer import tokenizer_record
-from pocketr1.engine import Engine, ModelSource, load
+from pocketr1.engine import ModelSource
 from pocketr1.errors import CompressionError, UsageError
 from pocketr1.machine import default_threads, peak_rss_bytes
 
@@ -52,7 +52,6 @@ __all__ = ["CompressionReport", "Progress", "Quantizer"]
 
 _MAX_THREADS = 256
 _MAX_SAMPLES = 4096
-_REASONING_CONTEXT = 4096
 
 
 @dataclass(frozen=True)
@@ -495,23 +494,11 @@ class Quantizer:
             writer.work,
             self.prompts,
             self.calibration_samples,
-            lambda: self._reasoner(writer.work / "own-int8"),
+            lambda: reasoner(
+                self.model_path, self.config_path, writer.work / "own-int8", self.threads
+            ),
             self._tell_stage,
         )
-
-    @contextmanager
-    def _reasoner(self, path: Path) -> Iterator[Engine]:
-        """The model in 8 bits, which reads half as much a token and says much the same."""
-        Quantizer(
-            self.model_path, self.config_path, path, threads=self.threads, overwrite=True
-        ).run()
-        try:
-            limit = checkpoint.open(self.model_path, self.config_path).spec.max_positions
-            context = min(_REASONING_CONTEXT, limit)
-            with load(path, threads=self.threads, max_context=context) as engine:
-                yield engine
-        finally:
-            shutil.rmtree(path)
 
     def _tell_stage(self, stage: str, done: int, total: int, at: str) -> None:
         self._tell(Progress(stage, done, total, at))

@@ -37,7 +37,8 @@ class ModelReport:
 
     bits_per_weight: 8 x weight_bytes / parameters; decoder_...: without embedding and head.
     kv_bytes_per_token: K/V in f16, all layers. created_by, plan, source: of a bundle, else empty.
-    calibration: what the bundle records of the text it was calibrated with, gate: of the judgement
+    calibration: what the bundle records of the text it was calibrated with, distilled: of what it
+    was distilled with, gate: of the judgement
     it was published with; ``None`` where there was none.
     verified: every hash and every value was checked.
     """
@@ -57,6 +58,7 @@ class ModelReport:
     plan: dict[str, Any] | None = None
     source: tuple[dict[str, Any], ...] = ()
     calibration: dict[str, Any] | None = None
+    distilled: dict[str, Any] | None = None
     gate: dict[str, Any] | None = None
     verified: bool = False
 
@@ -109,6 +111,7 @@ def _bundle(
         plan=dict(report.plan),
         source=tuple(dict(row) for row in report.source),
         calibration=None if report.calibration is None else dict(report.calibration),
+        distilled=None if report.distilled is None else dict(report.distilled),
         gate=None if report.gate is None else dict(report.gate),
         verified=report.verified,
     )

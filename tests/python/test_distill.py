@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import pocketr1
 from pocketr1.compress import Quantizer
 from pocketr1.compress.distill import Distiller, distiller
+from pocketr1.engine import inspect
 from pocketr1.errors import PocketR1Error, UsageError
 from pocketr1.evaluate.separation import separate
 
@@ -120,11 +123,6 @@ def test_one_text_proves_nothing_of_a_bundle_that_saw_two(tmp_path: Path) -> Non
     """Calibrated with one text and distilled with another: neither alone shows them apart."""
     text = tmp_path / "text.txt"
     text.write_text("words that nothing measures\n", "utf-8")
-    import hashlib
-    from dataclasses import replace
-
-    from pocketr1.engine import inspect
-
     digest = hashlib.sha256(text.read_bytes()).hexdigest()
     plain = inspect(TINY)
     once = replace(plain, distilled={"sha256": digest})

@@ -25,7 +25,7 @@ def distill(
     epochs: Annotated[
         int | None,
         typer.Option(
-            metavar="N", parser=whole("--epochs"), show_default="10", help="cli-option-epochs"
+            metavar="N", parser=whole("--epochs"), show_default="1", help="cli-option-epochs"
         ),
     ] = None,
     calibration_data: Annotated[

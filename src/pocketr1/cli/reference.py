@@ -66,8 +66,8 @@ estimate: `source_bytes`, `parameters`, `output_bytes`, `weight_bytes`, `bits_pe
 `decoder_bits_per_weight`, `seconds`, `peak_memory_bytes`, `disk_needed_bytes`, `disk_free_bytes`,
 `run_memory_bytes`, `kv_bytes_per_token`.
 
-`distill`: `bundle` (the report on what was made), `kld_before` and `kld_after` (nats a token, by the
-engine, on text that was not trained on), `steps`, `seconds`.
+`distill`: `bundle` (the report on what was made), `kld_before` and `kld_after` (nats a token, by
+the engine, on text that was not trained on), `steps`, `seconds`.
 
 `export`: `path`, `format`, `file_bytes`, `parameters`, `types` (matrices of each), `matrices`,
 `exact` (matrices that lost nothing), `seconds`.

@@ -24,7 +24,7 @@ class Defaults:
     head_bits: int | str | None = None  # None: as ``bits``; a tied head is the embedding
     threads: int | None = None  # None: as many as there are fast cores
     calibration_samples: int = 128  # where it is calibrated
-    distill_epochs: int = 10  # passes over the text, where it is distilled
+    distill_epochs: int = 1  # passes over the text, where it is distilled
     discard_source: bool = False
     overwrite: bool = False
 

@@ -57,13 +57,13 @@ TEXTS: dict[str, Text] = {
         "Trains scales, biases and norms towards what the original says, on text the model writes "
         "itself (see `compress --calibration-data`), and measures on text kept apart whether that "
         "helped: otherwise no bundle is written. Size and speed stay the same. Needs PyTorch "
-        "(pip install 'pocketr1[distill]'), the checkpoint, and memory for about eight bytes a "
-        "weight of its largest matrix and one a weight of the rest.\n\n"
+        "(pip install 'pocketr1[distill]'), the checkpoint, and memory for about sixteen bytes "
+        "a weight of its largest matrix and one a weight of the rest.\n\n"
         "  pocketr1 distill r1-int4 --source DeepSeek-R1-Distill-Qwen-1.5B -o r1-int4-distilled",
         "以模型自己写的文本（见 `compress --calibration-data`）训练缩放系数、偏置和归一化增益，"
         "使其接近原模型的输出，并用另外的文本衡量效果：没有改善就不写入模型包。大小和速度不变。"
         "需要 PyTorch（pip install 'pocketr1[distill]'）、原检查点，"
-        "以及最大矩阵每权重约八字节、其余每权重一字节的内存。\n\n"
+        "以及最大矩阵每权重约十六字节、其余每权重一字节的内存。\n\n"
         "  pocketr1 distill r1-int4 --source DeepSeek-R1-Distill-Qwen-1.5B -o r1-int4-distilled",
     ),
     "cli-argument-bundle": Text(

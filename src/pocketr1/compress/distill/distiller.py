@@ -35,8 +35,8 @@ __all__ = ["DistillReport", "Distiller", "require_torch"]
 _MAX_THREADS = 256
 _MAX_SAMPLES = 4096
 _MAX_EPOCHS = 1000
-_RATE = 0.01
-_STEP_TOKENS = 1024
+_RATE = 0.001
+_STEP_TOKENS = 512
 
 
 @dataclass(frozen=True)

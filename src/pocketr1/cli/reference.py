@@ -54,7 +54,7 @@ to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`
 
 `inspect`: `kind` (`bundle` or `checkpoint`), `path`, `model` as in bundle.json, `file_bytes`,
 `weight_bytes`, `parameters`, `decoder_parameters`, `bits_per_weight`, `decoder_bits_per_weight`,
-`kv_bytes_per_token`, `created_by`, `plan`, `source`, `calibration`, `gate` (the
+`kv_bytes_per_token`, `created_by`, `plan`, `source`, `calibration`, `distilled`, `gate` (the
 judgement it was published with), `verified`; with `--tensors` also `tensors`.
 
 `compress`: `bundle` (the report on what was made), `seconds`, `resumed_segments`,

@@ -18,10 +18,10 @@ from compress_support import files, kill_after
 import pocketr1
 from pocketr1 import _core, bundle, checkpoint
 from pocketr1.compress import Quantizer, Target
-from pocketr1.compress import allocate as allocate_module
+from pocketr1.compress import sensitivity as sensitivity_module
 from pocketr1.compress import target as target_module
 from pocketr1.compress.allocate import Sensitivity, choose
-from pocketr1.compress.equalize import equalize_keys, equalize_layer
+from pocketr1.compress.equalize import equalize_layer, key_factors
 from pocketr1.compress.gptq import Feedback, cholesky, quantize_matrix
 from pocketr1.compress.gram import Gram, GramObserver
 from pocketr1.compress.partial_model import PartialModel, Place, checkpoint_places
@@ -242,10 +242,12 @@ def test_an_equalized_layer_computes_the_same(
     }
     before = {name: values.copy() for name, values in tensors.items()}
     layer = source.spec.layers[0]
-    equalize_keys(tensors, grams["q"], layer, source.spec.head_dim)
     formats = dict.fromkeys(tensors, "w4g64")
-    shares = equalize_layer(tensors, formats, grams, layer, source.spec.head_dim, 2)
-    assert any(share is not None for share in shares.values())
+    energies = {reads: gram.diagonal() for reads, gram in grams.items()}
+    keys = key_factors(tensors, grams["q"], layer, source.spec.head_dim)
+    factors = equalize_layer(tensors, formats, energies, layer, keys, 2)
+    assert any(share is not None for share in factors.shares.values())
+    factors.apply(tensors, layer)
     assert any((before[name] != tensors[name]).any() for name in tensors)
     changed = dict(places)
     for name, values in tensors.items():
@@ -419,7 +421,7 @@ def test_a_target_is_kept_and_bits_differ(
 
     def once(*arguments: Any) -> Any:
         if not measured:
-            measured.append(allocate_module.measure_sensitivities(*arguments))
+            measured.append(sensitivity_module.measure_sensitivities(*arguments))
         return measured[0]
 
     monkeypatch.setattr(target_module, "measure_sensitivities", once)

@@ -113,11 +113,11 @@ def calibration_text(
 def scratch_bytes(spec: arch.ModelSpec, layout: BundleLayout) -> int:
     """Return what a calibrated job needs on the disk beside the bundle, at most."""
     parameters = sum(math.prod(shape) for shape in arch.expected_tensors(spec).values())
-    reasoning = parameters + parameters // 50  # in 8 bits, while it makes its own text
+    whole = parameters + parameters // 50  # in 8 bits: it makes its own text, and is measured with
     states = 2 * 4 * spec.hidden_size * (CALIBRATION_TOKENS + GATE_TOKENS)
     probabilities = 2 * spec.vocab_size * GATE_TOKENS
     sizes: dict[str, int] = {}
     for tensor, size in zip(layout.tensors, layout.tensor_bytes(), strict=True):
         unit = ".".join(tensor.name.split(".")[:2])
         sizes[unit] = sizes.get(unit, 0) + size
-    return max(reasoning, states + probabilities + 4 * max(sizes.values()))
+    return whole + states + probabilities + 4 * max(sizes.values())

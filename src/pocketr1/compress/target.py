@@ -9,8 +9,9 @@ from typing import Any
 
 from pocketr1 import arch, checkpoint
 from pocketr1.bundle import TensorPlan, plan_layout
-from pocketr1.compress.allocate import Choice, Sensitivity, choose, measure_sensitivities
+from pocketr1.compress.allocate import Choice, Sensitivity, choose
 from pocketr1.compress.calibration import CalibrationText
+from pocketr1.compress.sensitivity import measure_sensitivities
 from pocketr1.errors import CompressionError, UsageError
 
 __all__ = ["Target", "allocate"]

@@ -1,8 +1,8 @@
 """Quantize a model layer by layer against the inputs that each layer really gets.
 
-Each layer, its channels equalized and in 8 bits (equalized.py), is run on what the layers before
-it, quantized already, make of the calibration text. By what its matrices read there they are
-quantized with error feedback (gptq.py). A gate then measures, on tokens of their own, how far the
+Each layer is run with its own weights in full precision on what the layers before it, quantized
+already, make of the calibration text. Its channels are equalized (equalized.py), and by what its
+matrices read they are quantized with error feedback (gptq.py). A gate then measures, on tokens of their own, how far the
 whole model is from the original with this layer quantized so, and how far with it rounded plainly,
 the layers that follow in 8 bits; the better is kept. What is kept runs on, so that later layers see
 its errors.
@@ -31,7 +31,7 @@ from pocketr1.compress.distance import Distance, Sequences, embedded
 from pocketr1.compress.equalize import READERS, Array
 from pocketr1.compress.equalized import Equalized, normed
 from pocketr1.compress.gptq import Feedback
-from pocketr1.compress.gram import Gram, GramObserver
+from pocketr1.compress.gram import Gram, GramObserver, scaled
 from pocketr1.compress.packing import pack, pack_slabs, read
 from pocketr1.compress.partial_model import Hidden, PartialModel, Place, checkpoint_places
 from pocketr1.compress.units import Packed, Unit, new_array, rows_of
@@ -77,8 +77,11 @@ class Calibrator:
         self._threads = threads
         self._tell = tell
         self._text = Sequences.of(text.samples)
-        self._gate = Sequences.of(text.gate)
+        # Prompts count too: few of the tokens that a reasoner writes itself leave it in doubt, and
+        # on those alone the better of two was often the worse on another text.
+        self._gate = Sequences.of(text.gate, prompts=True)
         self._layers = len(source.spec.layers)
+        self._original = checkpoint_places(source)
         self._rest: dict[str, Place] = {}  # the whole model in 8 bits, once it is needed
         self._units: dict[int, Unit] = {}  # -1: embedding; behind the layers: norm and head
         directory.mkdir(parents=True, exist_ok=True)
@@ -94,7 +97,7 @@ class Calibrator:
         self._at = "reference"
         self._distance = Distance(
             source.spec,
-            checkpoint_places(source),
+            self._original,
             lambda: embedded(source, self._gate.ids),
             self._gate,
             directory / "reference.npy",
@@ -176,7 +179,7 @@ class Calibrator:
         prefix = f"layers.{number}."
         states = self._read_states("text", number)
         observer = GramObserver()
-        self._model(self._rest, range(number, number + 1), self._text).forward(
+        self._model(self._original, range(number, number + 1), self._text).forward(
             states,
             self._text.lengths,
             visit=observer,
@@ -196,7 +199,7 @@ class Calibrator:
         factors.apply(tensors, self._spec.layers[number])
         fitted = {}
         for reads, readers in READERS.items():
-            feedback = Feedback.of(grams.pop(reads))
+            feedback = Feedback.of(scaled(grams.pop(reads), factors.inputs[reads]))
             for reader in readers:
                 name = f"{reader}.weight"
                 fitted[prefix + name] = self._pack(prefix + name, tensors[name], feedback)
@@ -357,7 +360,7 @@ class _Work:
 
     @property
     def watched_layer(self) -> int:
-        return self.layer + self.gram
+        return self.full_layer + self.gram
 
     @property
     def reference(self) -> int:

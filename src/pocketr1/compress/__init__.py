@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pocketr1.compress.defaults import BITS, DEFAULTS, GROUP_SIZES, KEEP, Defaults
-from pocketr1.compress.estimate import Estimate
+from pocketr1.compress.estimate import Estimate, TargetEstimate
 from pocketr1.compress.gate import Gate, Judgement
 from pocketr1.compress.imported import (
     ImportedModel,
@@ -30,6 +30,7 @@ __all__ = [
     "Quantizer",
     "Recipe",
     "Target",
+    "TargetEstimate",
     "cache_directory",
     "find_or_import",
     "import_gguf",

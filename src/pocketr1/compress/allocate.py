@@ -28,7 +28,14 @@ from pocketr1.compress.gptq import slabs
 from pocketr1.compress.partial_model import Hidden, PartialModel, checkpoint_places
 from pocketr1.compress.units import Packed, Unit, joined, new_array, rows_of
 
-__all__ = ["SENSITIVITY_TOKENS", "Choice", "Sensitivity", "choose", "measure_sensitivities"]
+__all__ = [
+    "SENSITIVITY_TOKENS",
+    "Choice",
+    "Sensitivity",
+    "choose",
+    "first_layer",
+    "measure_sensitivities",
+]
 
 #: Tokens that each divergence is measured on.
 SENSITIVITY_TOKENS = 512
@@ -158,6 +165,13 @@ def measure_sensitivities(
     return found
 
 
+def first_layer(name: str, layers: int) -> int:
+    """Return the layer that a run begins with that is to measure a matrix."""
+    if name == "embed.weight":
+        return 0
+    return int(name.split(".")[1]) if name.startswith("layers.") else layers - 1
+
+
 def _sample(source: checkpoint.Checkpoint, name: str) -> NDArray[Any]:
     """Return some rows of a matrix, from all over it, as they are stored."""
     rows = source.tensors[name].shape[0]
@@ -199,7 +213,7 @@ class _Probing:
             threads,
             lambda rows: None,
         )
-        self._costs = {name: self._layers + 1 - self._layer(name) for name in names}
+        self._costs = {name: self._layers + 1 - first_layer(name, self._layers) for name in names}
         self._total = probes * sum(self._costs.values())
         self._done = 0
 
@@ -208,7 +222,7 @@ class _Probing:
         self._tell(self._done, self._total, name)
         plan = self._quantized(name, probe)
         unit = Unit.write(self._directory / "probe", {name: plan})
-        layer = self._layer(name)
+        layer = first_layer(name, self._layers)
         states: Hidden
         if name == "embed.weight":
             states = rows_of(plan, self._text.ids)
@@ -227,12 +241,6 @@ class _Probing:
         """Delete what only measuring needed."""
         for path in self._directory.glob("probe-*.npy"):
             path.unlink()
-
-    def _layer(self, name: str) -> int:
-        """Return the layer that a run for this matrix begins with."""
-        if name == "embed.weight":
-            return 0
-        return int(name.split(".")[1]) if name.startswith("layers.") else self._layers - 1
 
     def _states(self, layer: int) -> Path:
         """Return the file of what a layer of the original reads; it is made where it is missing."""

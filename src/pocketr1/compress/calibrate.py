@@ -33,7 +33,7 @@ from pocketr1.compress.gram import Gram, GramObserver
 from pocketr1.compress.partial_model import Hidden, PartialModel, Place, checkpoint_places
 from pocketr1.compress.units import Packed, Unit, joined, new_array, rows_of
 
-__all__ = ["Calibrator", "Step"]
+__all__ = ["Calibrator", "Step", "Work"]
 
 _READERS = {"q": ("q", "k", "v"), "o": ("o",), "gate": ("gate", "up"), "down": ("down",)}
 _HEAD_SAMPLE = 4096  # rows of the head by which its channels are equalized
@@ -84,7 +84,7 @@ class Calibrator:
         directory.mkdir(parents=True, exist_ok=True)
         self._zeros = directory / "zeros"
         self._zeros.write_bytes(bytes(4 * self._spec.hidden_size))
-        self._work = _Work.of(source, len(self._text.ids), len(self._gate.ids))
+        self._work = Work.of(source, len(self._text.ids), len(self._gate.ids))
         self._at = "reference"
         self._distance = Distance(
             source,
@@ -350,8 +350,8 @@ class Calibrator:
 
 
 @dataclass
-class _Work:
-    """What a job costs, in multiplications as our engine does them packed.
+class Work:
+    """What calibrating costs, in multiplications as our engine does them packed.
 
     Those in full precision take about four times as long.
     """
@@ -366,7 +366,7 @@ class _Work:
     done: int = 0
 
     @classmethod
-    def of(cls, source: checkpoint.Checkpoint, tokens: int, gate_tokens: int) -> _Work:
+    def of(cls, source: checkpoint.Checkpoint, tokens: int, gate_tokens: int) -> Work:
         spec = source.spec
         sizes = [
             math.prod(tensor.shape)

@@ -30,7 +30,8 @@ from pocketr1.compress.calibration import CalibrationText, read_prompts
 from pocketr1.compress.defaults import DEFAULTS
 from pocketr1.compress.discard import Discarder, clear_leftovers, rests_of
 from pocketr1.compress.disk import peak_disk_bytes
-from pocketr1.compress.estimate import Estimate, estimate
+from pocketr1.compress.effort import measure_effort
+from pocketr1.compress.estimate import Estimate, TargetEstimate, estimate, estimate_target
 from pocketr1.compress.gate import Gate, Judgement
 from pocketr1.compress.progress import Progress
 from pocketr1.compress.recipe import Recipe
@@ -42,7 +43,7 @@ from pocketr1.compress.source import (
     hash_file,
     source_files,
 )
-from pocketr1.compress.target import Target, allocate
+from pocketr1.compress.target import PROBES, Target, allocate, check_target
 from pocketr1.compress.tokenizer import tokenizer_record
 from pocketr1.engine import Engine, ModelSource, load
 from pocketr1.errors import CompressionError, UsageError
@@ -255,23 +256,37 @@ class Quantizer:
             carrying_format=carriage.missed,
         )
 
-    def estimate(self) -> Estimate:
+    def estimate(self) -> Estimate | TargetEstimate:
         """Say what ``run`` would make and need; nothing is written but a short-lived test file.
 
         The time comes from quantizing a sample in the formats asked for, hashing and reading the
         source's first megabytes (which may lie in the page cache) and writing a file that is
-        deleted again; how other work on the machine slows the job down is not foreseen.
+        deleted again; how other work on the machine slows the job down is not foreseen. What
+        calibrating takes comes from running one layer; what a gate takes is not counted.
 
         Raises:
             CheckpointError: the source cannot be read.
-            UsageError: ``compress-tied-head``.
+            CompressionError: ``compress-target-impossible``.
+            UsageError: ``compress-tied-head``, ``compress-encoded-calibration``.
         """
-        if self.target is not None:
-            raise UsageError("compress-target-estimate")
         source = checkpoint.open(self.model_path, self.config_path)
-        return estimate(
-            source, self.plan(source), self.output_path, self.threads, self.discard_source
+        if self.prompts is None:
+            return estimate(
+                source, self.plan(source), self.output_path, self.threads, self.discard_source
+            )
+        self._refuse_encoded(source)
+        if self.target is not None:
+            check_target(source, self.target)  # before anything is timed
+        effort = measure_effort(
+            source,
+            self.prompts,
+            self.calibration_samples,
+            self.threads,
+            probes=0 if self.target is None else PROBES,
         )
+        if self.target is not None:
+            return estimate_target(source, self.target, self.output_path, self.threads, effort)
+        return estimate(source, self.plan(source), self.output_path, self.threads, False, effort)
 
     def disk_needed(self) -> tuple[int, int]:
         """Return what the whole job takes at its fullest moment while files arrive, and is free.
@@ -318,19 +333,22 @@ class Quantizer:
         """Count the tensors whose codes are taken as they are, and those decoded to be quantized.
 
         Raises:
-            UsageError: ``compress-encoded-discard``, ``compress-encoded-calibration``.
+            UsageError: ``compress-encoded-discard``.
         """
         formats = {tensor.name: tensor.format for tensor in writer.layout.tensors}
         encoded = {n: t.decoder for n, t in source.tensors.items() if t.decoder is not None}
         if encoded and self.discard_source:
             raise UsageError("compress-encoded-discard", path=source.path)
-        if encoded and self.prompts is not None:
-            raise UsageError("compress-encoded-calibration", path=source.path)
         exact = {name: decoder.exact_format for name, decoder in encoded.items()}
         missed = Counter(own for n, own in exact.items() if own is not None and own != formats[n])
         carried = sum(own == formats[name] for name, own in exact.items())
         best = missed.most_common(1)
         return _Carriage(carried, len(encoded) - carried, best[0][0] if best else None)
+
+    def _refuse_encoded(self, source: checkpoint.Checkpoint) -> None:
+        """Refuse to calibrate what is quantized already, before the long work."""
+        if any(tensor.decoder is not None for tensor in source.tensors.values()):
+            raise UsageError("compress-encoded-calibration", path=source.path)
 
     def _open(self, writer: BundleWriter) -> checkpoint.Checkpoint | None:
         """Open the source and begin or take up the job; None where no weight is needed any more."""
@@ -348,6 +366,8 @@ class Quantizer:
     def _begin(self, writer: BundleWriter) -> checkpoint.Checkpoint:
         headers = None if self._arrivals is None else self._arrivals.headers
         source = checkpoint.open(self.model_path, self.config_path, headers=headers)
+        if self.prompts is not None:
+            self._refuse_encoded(source)
         job = Job(
             created_by=f"pocketr1 {__version__}",
             model=source.spec.to_dict(),
@@ -420,6 +440,9 @@ class Quantizer:
             needed = layout.file_bytes - done
             if self.prompts is not None:
                 needed += scratch_bytes(source.spec, layout)
+        self._check_free(writer, needed)
+
+    def _check_free(self, writer: BundleWriter, needed: int) -> None:
         free = shutil.disk_usage(writer.partial).free
         if needed > free:
             raise CompressionError(
@@ -470,6 +493,8 @@ class Quantizer:
         """The tensors that suit the target, where there is one."""
         if self.target is None:
             return None
+        least = plan_layout(check_target(source, self.target).smallest)
+        self._check_free(writer, least.file_bytes + scratch_bytes(source.spec, least))
         text = self._text(writer, source)
         with explain_write_errors(writer.work):
             return allocate(

@@ -197,6 +197,18 @@ TEXTS: dict[str, Text] = {
     "cli-progress-verify": Text("Verifying", "校验"),
     "cli-compress-source": Text("source", "源文件"),
     "cli-compress-size": Text("size of the bundle", "模型包大小"),
+    "cli-compress-target": Text("the target", "目标"),
+    "cli-compress-target-met": Text("can be met", "可以达到"),
+    "cli-compress-target-unknown": Text(
+        "whether it can be met is known when the matrices are measured",
+        "测量各矩阵之后才知道能否达到",
+    ),
+    "cli-compress-possible-size": Text("possible sizes", "可能的大小"),
+    "cli-compress-possible-bits": Text("possible bits per weight", "可能的每权重位数"),
+    "cli-compress-size-most": Text("size of the bundle, at most", "模型包大小（上限）"),
+    "cli-compress-sensitivities": Text(
+        "matrices whose worth will be measured (time)", "将要测量价值的矩阵数（时间）"
+    ),
     "cli-compress-time": Text("time", "时间"),
     "cli-compress-memory": Text("peak memory while compressing", "压缩时的内存峰值"),
     "cli-compress-disk": Text("disk needed (free)", "所需磁盘空间（可用）"),

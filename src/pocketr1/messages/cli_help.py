@@ -121,8 +121,9 @@ TEXTS: dict[str, Text] = {
         "Bits of the output head; without it, as --bits.", "输出层的位数；省略时同 --bits。"
     ),
     "cli-option-dry-run": Text(
-        "Only print what it would take: size, bits per weight, memory, time, disk.",
-        "只打印所需的资源：大小、每权重位数、内存、时间、磁盘。",
+        "Only print what it would take: size, bits per weight, memory, time, disk; with a target "
+        "what is possible, too.",
+        "只打印所需的资源：大小、每权重位数、内存、时间、磁盘；指定目标时还有可能的范围。",
     ),
     "cli-option-discard-source": Text(
         "Delete each source file as soon as all that came from it is safe. For devices with "

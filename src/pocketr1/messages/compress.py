@@ -92,12 +92,6 @@ TEXTS: dict[str, Text] = {
         "Leave out embedding_bits and head_bits (--embedding-bits, --head-bits), or the target.",
         "请去掉 embedding_bits 和 head_bits（--embedding-bits、--head-bits），或去掉目标。",
     ),
-    "compress-target-estimate": Text(
-        "What a target comes to is known only when every matrix has been measured.",
-        "只有测量完每个矩阵之后，才知道目标对应的方案。",
-        "Leave --dry-run out. The bundle will be as large as the target says.",
-        "请去掉 --dry-run。模型包的大小即为目标所定。",
-    ),
     "compress-target-impossible": Text(
         "The target of {target} cannot be met: the least possible is {least}.",
         "目标 {target} 无法达到：最低可达 {least}。",

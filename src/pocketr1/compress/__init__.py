@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pocketr1.compress.defaults import BITS, DEFAULTS, GROUP_SIZES, KEEP, Defaults
 from pocketr1.compress.estimate import Estimate, TargetEstimate
-from pocketr1.compress.gate import Gate, Judgement
+from pocketr1.compress.gate import Gate, Judgement, SeparatingGate
 from pocketr1.compress.imported import (
     ImportedModel,
     cache_directory,
@@ -29,6 +29,7 @@ __all__ = [
     "Progress",
     "Quantizer",
     "Recipe",
+    "SeparatingGate",
     "Target",
     "TargetEstimate",
     "cache_directory",

@@ -32,7 +32,7 @@ from pocketr1.compress.discard import Discarder, clear_leftovers, rests_of
 from pocketr1.compress.disk import peak_disk_bytes
 from pocketr1.compress.effort import measure_effort
 from pocketr1.compress.estimate import Estimate, TargetEstimate, estimate, estimate_target
-from pocketr1.compress.gate import Gate, Judgement
+from pocketr1.compress.gate import Gate, Judgement, SeparatingGate
 from pocketr1.compress.progress import Progress
 from pocketr1.compress.recipe import Recipe
 from pocketr1.compress.rounded_work import RoundedWork
@@ -158,7 +158,8 @@ class Quantizer:
             arrivals: brings weight files that are not there yet, each when the first segment
                 needs it.
             gate: judges the whole bundle before it gets its name; it needs the source, so that
-                neither ``discard_source`` nor ``arrivals`` goes with it.
+                neither ``discard_source`` nor ``arrivals`` goes with it. A ``SeparatingGate`` is
+                shown the calibration text.
             keep_failed: give the bundle its name although the gate did not let it pass; that it
                 failed stands in bundle.json.
 
@@ -224,7 +225,9 @@ class Quantizer:
             CompressionError: a weight that is not finite or too large; the output exists, is in
                 use, is full, or belongs to another job; the gate did not let the bundle pass
                 (``compress-gate-failed``).
-            UsageError: ``compress-tied-head``, ``compress-encoded-discard``.
+            UsageError: ``compress-tied-head``, ``compress-encoded-discard``,
+                ``compress-encoded-calibration``; what the gate measures with is in the calibration
+                text (``evaluate-gate-calibration``).
         """
         started = time.monotonic()
         carriage = _Carriage()
@@ -515,7 +518,7 @@ class Quantizer:
 
     def _text(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> CalibrationText:
         assert self.prompts is not None
-        return calibration_text(
+        text = calibration_text(
             source,
             writer.work,
             self.prompts,
@@ -523,6 +526,9 @@ class Quantizer:
             lambda: self._reasoner(writer.work / "own-int8"),
             self._tell_stage,
         )
+        if isinstance(self._gate, SeparatingGate):
+            self._gate.calibrated_with(text.text)
+        return text
 
     @contextmanager
     def _reasoner(self, path: Path) -> Iterator[Engine]:

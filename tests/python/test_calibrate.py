@@ -431,7 +431,7 @@ def test_a_target_is_kept_and_bits_differ(
     source = checkpoint.open(TINY)
 
     def plans(target: Target) -> tuple[bundle.TensorPlan, ...]:
-        return target_module.allocate(source, target, None, tmp_path, 2, lambda *_: None)
+        return target_module.allocate(source, {}, target, None, tmp_path, 2, lambda *_: None)
 
     aside = sum(len(file.read_bytes()) for file in source.tokenizer_files)
     for size in (2_200_000 + aside, 3_100_000 + aside):

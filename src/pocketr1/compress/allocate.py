@@ -25,7 +25,7 @@ from pocketr1.bundle.files import write_file
 from pocketr1.compress.calibration import CalibrationText, Sample
 from pocketr1.compress.distance import Distance, Sequences, embedded
 from pocketr1.compress.gptq import slabs
-from pocketr1.compress.partial_model import Hidden, PartialModel, checkpoint_places
+from pocketr1.compress.partial_model import Hidden, PartialModel, Place
 from pocketr1.compress.units import Packed, Unit, joined, new_array, rows_of
 
 __all__ = [
@@ -119,6 +119,7 @@ def _hull(each: Sensitivity) -> list[str]:
 
 def measure_sensitivities(
     source: checkpoint.Checkpoint,
+    original: Mapping[str, Place],
     formats: Mapping[str, Sequence[str]],
     text: CalibrationText,
     directory: Path,
@@ -128,7 +129,8 @@ def measure_sensitivities(
     """Measure every matrix of a model, embedding and head included.
 
     Args:
-        source: an uncompressed checkpoint.
+        source: a checkpoint.
+        original: where its tensors lie, none of them encoded.
         formats: that are measured; of each, those that may be chosen and are foretold from it.
         text: its first SENSITIVITY_TOKENS tokens are measured on.
         directory: of the job; what an earlier run has measured is taken from there.
@@ -142,7 +144,7 @@ def measure_sensitivities(
     key = {"text": text.sha256}
     known = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
     measured: dict[str, float] = known["measured"] if known.get("key") == key else {}
-    probing = _Probing(source, text, directory, threads, tell, list(shapes), len(formats))
+    probing = _Probing(source, original, text, directory, threads, tell, list(shapes), len(formats))
     found = []
     for name, shape in shapes.items():
         bytes_, divergence = {}, {}
@@ -174,11 +176,15 @@ def first_layer(name: str, layers: int) -> int:
 
 def _sample(source: checkpoint.Checkpoint, name: str) -> NDArray[Any]:
     """Return some rows of a matrix, from all over it, as they are stored."""
-    rows = source.tensors[name].shape[0]
+    tensor = source.tensors[name]
+    rows = tensor.shape[0]
     step = max(1, rows // _SAMPLED_ROWS)
     if step == 1:
         return source.read_rows(name)
-    return np.concatenate([source.read_rows(name, row, row + 1) for row in range(0, rows, step)])
+    # Of rows that are decoded, some together: their codes may share words.
+    run = 1 if tensor.decoder is None else 16
+    begins = range(0, rows, step * run)
+    return np.concatenate([source.read_rows(name, row, min(row + run, rows)) for row in begins])
 
 
 class _Probing:
@@ -187,6 +193,7 @@ class _Probing:
     def __init__(
         self,
         source: checkpoint.Checkpoint,
+        original: Mapping[str, Place],
         text: CalibrationText,
         directory: Path,
         threads: int,
@@ -203,10 +210,11 @@ class _Probing:
         self._text = Sequences.of(_first(text.samples, SENSITIVITY_TOKENS), prompts=True)
         self._zeros = directory / "zeros"
         self._zeros.write_bytes(bytes(4 * source.spec.hidden_size))
-        self._original = checkpoint_places(source)
+        self._original = original
         self._layers = len(source.spec.layers)
         self._distance = Distance(
             source,
+            original,
             self._text,
             directory / "probe-reference.npy",
             self._zeros,
@@ -228,7 +236,7 @@ class _Probing:
             states = rows_of(plan, self._text.ids)
         else:
             states = np.load(self._states(layer), mmap_mode="r")
-        places = {**self._original, **unit.places()}
+        places: Mapping[str, Place] = {**self._original, **unit.places()}
         if name == "embed.weight" and not self._source.spec.tied_embeddings:
             places = self._original
         divergence = self._distance.measure(places, layer, states)

@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 from pocketr1 import _core, checkpoint
 from pocketr1.bundle import Part, PartError, TensorPlan
 from pocketr1.bundle.files import write_file
+from pocketr1.bundle.layout import group_size
 from pocketr1.compress.calibration import CalibrationText
 from pocketr1.compress.distance import Distance, Sequences
 from pocketr1.compress.equalize import Array, equalize_keys, equalize_layer, equalize_norm
 from pocketr1.compress.gptq import Feedback, quantize_matrix, slabs
 from pocketr1.compress.gram import Gram, GramObserver
-from pocketr1.compress.partial_model import Hidden, PartialModel, Place, checkpoint_places
+from pocketr1.compress.partial_model import Hidden, PartialModel, Place
 from pocketr1.compress.units import Packed, Unit, joined, new_array, rows_of
 
 __all__ = ["Calibrator", "Step", "Work"]
@@ -54,6 +55,7 @@ class Calibrator:
     def __init__(
         self,
         source: checkpoint.Checkpoint,
+        original: Mapping[str, Place],
         tensors: Iterable[TensorPlan],
         text: CalibrationText,
         directory: Path,
@@ -63,7 +65,8 @@ class Calibrator:
         """Prepare; nothing is computed yet.
 
         Args:
-            source: an uncompressed checkpoint.
+            source: a checkpoint; what it holds encoded as the bundle will is carried as it is.
+            original: where its tensors lie, none of them encoded.
             tensors: the bundle's, each with its format.
             text: what to calibrate and to measure with.
             directory: of the job's own files; an earlier run's are taken up.
@@ -78,7 +81,7 @@ class Calibrator:
         self._tell = tell
         self._text = Sequences.of(text.samples)
         self._gate = Sequences.of(text.gate)
-        self._original = checkpoint_places(source)
+        self._original = original
         self._layers = len(source.spec.layers)
         self._units: dict[int, Unit] = {}  # -1: embedding; behind the layers: norm and head
         directory.mkdir(parents=True, exist_ok=True)
@@ -88,6 +91,7 @@ class Calibrator:
         self._at = "reference"
         self._distance = Distance(
             source,
+            original,
             self._gate,
             directory / "reference.npy",
             self._zeros,
@@ -182,9 +186,14 @@ class Calibrator:
         }
         formats = {name: self._plans[prefix + name].format for name in tensors}
         layer = self._spec.layers[number]
-        if not self._spec.qk_norm:
-            equalize_keys(tensors, grams["q"], layer, self._spec.head_dim)
-        shares = equalize_layer(tensors, formats, grams, layer, self._spec.head_dim, self._threads)
+        shares: dict[str, float | None] = {}
+        # Codes that are carried fit no scaled channels.
+        if not any(self._carries(prefix + name) for name in tensors):
+            if not self._spec.qk_norm:
+                equalize_keys(tensors, grams["q"], layer, self._spec.head_dim)
+            shares = equalize_layer(
+                tensors, formats, grams, layer, self._spec.head_dim, self._threads
+            )
         fitted = {}
         for reads, readers in _READERS.items():
             feedback = Feedback.of(grams.pop(reads))
@@ -218,6 +227,8 @@ class Calibrator:
         plain = {"final_norm.weight": self._pack("final_norm.weight", gain)}
         if spec.tied_embeddings:
             return Unit.write(path, plain)
+        if self._carries("head.weight"):
+            return Unit.write(path, {**plain, "head.weight": self._rounded("head.weight")})
         states = self._read_states("text", self._layers)
         gram = Gram(spec.hidden_size)
         for begin in range(0, len(states), 1024):
@@ -304,11 +315,29 @@ class Calibrator:
         """Quantize a tensor that is in memory; with feedback where its format has codes."""
         plan = self._plans[name]
         rows = np.ascontiguousarray(weights, np.float32)
-        if feedback is not None and plan.format.startswith("w"):
+        if self._carries(name):
+            data = self._carried(name, 0, plan.rows)
+        elif feedback is not None and plan.format.startswith("w"):
             data = quantize_matrix(rows, plan.format, feedback, threads=self._threads, name=name)
         else:
             data = self._converted(name, rows)
         return Packed(plan.format, plan.shape, data, _errors(rows, data, plan))
+
+    def _carries(self, name: str) -> bool:
+        """Whether the source holds a matrix as codes that the bundle takes as they are."""
+        decoder = self._source.tensors[name].decoder
+        weight_format = self._plans[name].format
+        return (
+            decoder is not None
+            and group_size(weight_format) > 0
+            and decoder.exact_format == weight_format
+        )
+
+    def _carried(self, name: str, begin: int, end: int) -> NDArray[np.uint8]:
+        """Return the bytes of rows whose codes are taken as they are."""
+        decoder = self._source.tensors[name].decoder
+        assert decoder is not None
+        return _core.pack_rows(*decoder.codes(begin, end), self._plans[name].format)
 
     def _converted(self, name: str, rows: Array) -> NDArray[np.uint8]:
         """Return the bytes of rows, rounded to nearest."""
@@ -333,7 +362,9 @@ class Calibrator:
                 weights = weights * factors
             rows = np.ascontiguousarray(weights, np.float32)
             some = TensorPlan(name, plan.format, (end - begin, plan.cols))
-            if feedback is not None and plan.format.startswith("w"):
+            if self._carries(name):
+                data = self._carried(name, begin, end)
+            elif feedback is not None and plan.format.startswith("w"):
                 data = quantize_matrix(
                     rows, plan.format, feedback, threads=self._threads, name=name
                 )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pocketr1 import checkpoint
 from pocketr1.compress.calibration import Sample, lengths_and_ids
-from pocketr1.compress.partial_model import Hidden, PartialModel, Place, checkpoint_places
+from pocketr1.compress.partial_model import Hidden, PartialModel, Place
 from pocketr1.compress.units import new_array
 
 __all__ = ["Distance", "Sequences", "embedded"]
@@ -48,6 +48,7 @@ class Distance:
     def __init__(
         self,
         source: checkpoint.Checkpoint,
+        original: Mapping[str, Place],
         text: Sequences,
         reference: Path,
         zeros: Path,
@@ -58,6 +59,7 @@ class Distance:
 
         Args:
             source: the original.
+            original: where its tensors lie.
             text: what is measured on.
             reference: a file for the original's log probabilities, float16; made where it is not
                 there, while ``advance`` is told the tokens done.
@@ -66,6 +68,7 @@ class Distance:
             advance: see ``reference``.
         """
         self._source = source
+        self._original = original
         self._text = text
         self._path = reference
         self._zeros = zeros
@@ -97,7 +100,7 @@ class Distance:
 
     def _reference(self) -> NDArray[np.float16]:
         if not self._path.exists():
-            model = self._model(checkpoint_places(self._source), 0)
+            model = self._model(self._original, 0)
             shape = (int(self._text.counted.sum()), self._source.spec.vocab_size)
             with new_array(self._path, shape, np.float16) as out:
                 place = 0

@@ -22,7 +22,8 @@ from pocketr1.compress.calibration import (
     Prompts,
     longest_sample,
 )
-from pocketr1.compress.partial_model import PartialModel, Place, checkpoint_places
+from pocketr1.compress.original import original_places
+from pocketr1.compress.partial_model import PartialModel, Place
 from pocketr1.compress.units import Packed, Unit
 
 __all__ = ["Effort", "measure_effort"]
@@ -55,7 +56,7 @@ def measure_effort(
     """Foretell from one layer, run as it is and in 8 bits, how long calibrating takes.
 
     Args:
-        source: an uncompressed checkpoint.
+        source: a checkpoint.
         prompts: to calibrate with; what is a question is continued.
         samples: sequences.
         threads: of the engine.
@@ -90,7 +91,7 @@ def _seconds_per_product(source: checkpoint.Checkpoint, threads: int) -> tuple[f
     with tempfile.TemporaryDirectory() as folder:
         zeros = Path(folder) / "zeros"
         zeros.write_bytes(bytes(4 * spec.hidden_size))
-        places = checkpoint_places(source)
+        places = original_places(source, Path(folder) / "original", names=names)
 
         def seconds(where: Mapping[str, Place], lengths: list[int]) -> float:
             model = PartialModel(

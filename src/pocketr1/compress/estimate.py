@@ -148,7 +148,7 @@ def estimate(
     kv = kv_bytes_per_token(source.spec)
     needed = _disk_needed(source, layout, discard_source) + metadata
     if effort is not None:
-        needed += scratch_bytes(source.spec, layout)
+        needed += scratch_bytes(source, layout)
     return Estimate(
         source_bytes=sum(file.stat().st_size for file in source.files),
         parameters=sum(tensor.parameters for tensor in tensors),

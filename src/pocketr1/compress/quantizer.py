@@ -33,6 +33,8 @@ from pocketr1.compress.disk import peak_disk_bytes
 from pocketr1.compress.effort import measure_effort
 from pocketr1.compress.estimate import Estimate, TargetEstimate, estimate, estimate_target
 from pocketr1.compress.gate import Gate, Judgement, SeparatingGate
+from pocketr1.compress.original import original_places
+from pocketr1.compress.partial_model import Place
 from pocketr1.compress.progress import Progress
 from pocketr1.compress.recipe import Recipe
 from pocketr1.compress.rounded_work import RoundedWork
@@ -225,9 +227,8 @@ class Quantizer:
             CompressionError: a weight that is not finite or too large; the output exists, is in
                 use, is full, or belongs to another job; the gate did not let the bundle pass
                 (``compress-gate-failed``).
-            UsageError: ``compress-tied-head``, ``compress-encoded-discard``,
-                ``compress-encoded-calibration``; what the gate measures with is in the calibration
-                text (``evaluate-gate-calibration``).
+            UsageError: ``compress-tied-head``, ``compress-encoded-discard``; what the gate
+                measures with is in the calibration text (``evaluate-gate-calibration``).
         """
         started = time.monotonic()
         carriage = _Carriage()
@@ -270,14 +271,13 @@ class Quantizer:
         Raises:
             CheckpointError: the source cannot be read.
             CompressionError: ``compress-target-impossible``.
-            UsageError: ``compress-tied-head``, ``compress-encoded-calibration``.
+            UsageError: ``compress-tied-head``.
         """
         source = checkpoint.open(self.model_path, self.config_path)
         if self.prompts is None:
             return estimate(
                 source, self.plan(source), self.output_path, self.threads, self.discard_source
             )
-        self._refuse_encoded(source)
         if self.target is not None:
             check_target(source, self.target)  # before anything is timed
         effort = measure_effort(
@@ -348,11 +348,6 @@ class Quantizer:
         best = missed.most_common(1)
         return _Carriage(carried, len(encoded) - carried, best[0][0] if best else None)
 
-    def _refuse_encoded(self, source: checkpoint.Checkpoint) -> None:
-        """Refuse to calibrate what is quantized already, before the long work."""
-        if any(tensor.decoder is not None for tensor in source.tensors.values()):
-            raise UsageError("compress-encoded-calibration", path=source.path)
-
     def _open(self, writer: BundleWriter) -> checkpoint.Checkpoint | None:
         """Open the source and begin or take up the job; None where no weight is needed any more."""
         if writer.job is None:
@@ -369,8 +364,6 @@ class Quantizer:
     def _begin(self, writer: BundleWriter) -> checkpoint.Checkpoint:
         headers = None if self._arrivals is None else self._arrivals.headers
         source = checkpoint.open(self.model_path, self.config_path, headers=headers)
-        if self.prompts is not None:
-            self._refuse_encoded(source)
         job = Job(
             created_by=f"pocketr1 {__version__}",
             model=source.spec.to_dict(),
@@ -442,7 +435,7 @@ class Quantizer:
             done = sum(segment.size for segment in layout.segments[: writer.finished])
             needed = layout.file_bytes - done
             if self.prompts is not None:
-                needed += scratch_bytes(source.spec, layout)
+                needed += scratch_bytes(source, layout)
         self._check_free(writer, needed)
 
     def _check_free(self, writer: BundleWriter, needed: int) -> None:
@@ -489,6 +482,7 @@ class Quantizer:
                 discarder.after_segment(index + 1)
         if isinstance(work, CalibratedWork):
             writer.calibration = work.record()
+            shutil.rmtree(writer.work / "original", ignore_errors=True)
 
     def _allocated(
         self, writer: BundleWriter, source: checkpoint.Checkpoint
@@ -497,11 +491,12 @@ class Quantizer:
         if self.target is None:
             return None
         least = plan_layout(check_target(source, self.target).smallest)
-        self._check_free(writer, least.file_bytes + scratch_bytes(source.spec, least))
+        self._check_free(writer, least.file_bytes + scratch_bytes(source, least))
         text = self._text(writer, source)
         with explain_write_errors(writer.work):
             return allocate(
                 source,
+                self._original(writer, source),
                 self.target,
                 text,
                 writer.work,
@@ -514,7 +509,18 @@ class Quantizer:
         if self._calibration_text is not None:
             with explain_write_errors(self._calibration_text):
                 write_file(self._calibration_text, text.text.encode("utf-8", "surrogatepass"))
-        return CalibratedWork(source, writer, text, self.threads, self._tell_stage)
+        unfinished = writer.finished < len(writer.layout.segments)
+        with explain_write_errors(writer.work):
+            original = self._original(writer, source) if unfinished else {}
+        return CalibratedWork(source, original, writer, text, self.threads, self._tell_stage)
+
+    def _original(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> dict[str, Place]:
+        """Where the source's tensors lie; those that are encoded are decoded first."""
+        return original_places(
+            source,
+            writer.work / "original",
+            lambda done, total, at: self._tell(Progress("decode", done, total, at)),
+        )
 
     def _text(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> CalibrationText:
         assert self.prompts is not None

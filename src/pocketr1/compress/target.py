@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from pathlib import Path
@@ -13,6 +13,7 @@ from pocketr1 import _core, arch, checkpoint
 from pocketr1.bundle import TensorPlan, plan_layout
 from pocketr1.compress.allocate import Choice, Sensitivity, choose, measure_sensitivities
 from pocketr1.compress.calibration import CalibrationText
+from pocketr1.compress.partial_model import Place
 from pocketr1.errors import CompressionError, UsageError
 
 __all__ = ["PROBES", "Extremes", "Target", "allocate", "check_target", "extremes"]
@@ -118,6 +119,7 @@ def check_target(source: checkpoint.Checkpoint, target: Target) -> Extremes:
 
 def allocate(
     source: checkpoint.Checkpoint,
+    original: Mapping[str, Place],
     target: Target,
     text: CalibrationText,
     directory: Path,
@@ -130,7 +132,7 @@ def allocate(
 
     Raises CompressionError (``compress-target-impossible``) naming the least that is possible.
     """
-    found = measure_sensitivities(source, _FORMATS, text, directory, threads, tell)
+    found = measure_sensitivities(source, original, _FORMATS, text, directory, threads, tell)
     if target.divergence is not None:
         choice = choose(found, limit_divergence=target.divergence)
         if choice is None:

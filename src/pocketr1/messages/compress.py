@@ -56,12 +56,6 @@ TEXTS: dict[str, Text] = {
         "Leave out discard_source (--discard-source), and pull the checkpoint whole before.",
         "请去掉 discard_source（--discard-source），并先完整下载检查点。",
     ),
-    "compress-encoded-calibration": Text(
-        "{path} is quantized already, and calibration needs the weights as they were.",
-        "{path} 已经过量化，而校准需要原始权重。",
-        "Calibrate from the original checkpoint, or leave out calibration and target.",
-        "请使用原始检查点进行校准，或去掉校准与目标选项。",
-    ),
     "compress-calibration-bits": Text(
         "With bits={bits} nothing is rounded to integers, so there is nothing to calibrate.",
         "bits={bits} 时没有任何权重取整，因此无需校准。",

@@ -170,9 +170,9 @@ TEXTS: dict[str, Text] = {
     "cli-pull-bits": Text(
         "A pull cannot compress to {value} bits.",
         "下载时不能压缩为 {value} 位。",
-        "Use --compress 8 or --compress 4; pull without it and run `pocketr1 compress` for more "
+        "Use --compress 8, 4, 3 or 2; pull without it and run `pocketr1 compress` for more "
         "choices.",
-        "请使用 --compress 8 或 --compress 4；如需更多选项，请先下载，再运行 `pocketr1 compress`。",
+        "请使用 --compress 8、4、3 或 2；如需更多选项，请先下载，再运行 `pocketr1 compress`。",
     ),
     "cli-hint-pull": Text(
         "Pull it first, compressed on the way: pocketr1 pull {alias} --compress {bits}",
@@ -189,6 +189,7 @@ TEXTS: dict[str, Text] = {
     ),
     "cli-pull-next-chat": Text("Next: pocketr1 chat {path}", "下一步：pocketr1 chat {path}"),
     "cli-progress-hash": Text("Reading the source", "读取源文件"),
+    "cli-progress-decode": Text("Decoding the source", "解码源文件"),
     "cli-progress-reason": Text("Reasoning", "推理（校准文本）"),
     "cli-progress-allocate": Text("Measuring each matrix", "逐个测量矩阵"),
     "cli-progress-calibrate": Text("Calibrating", "校准"),

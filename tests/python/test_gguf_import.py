@@ -163,6 +163,24 @@ def test_run_answers_from_the_file_and_says_where_the_bundle_lies(
     assert second.out == first.out and "kept in" not in second.err
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["bench", "--prompt-tokens", "8", "--gen-tokens", "4", "--repeat", "1"],
+        ["compress", "-o", "OUT", "--gate-task", "tiny", "--gate-limit", "4", "--max-drop", "100"],
+    ],
+    ids=["bench", "compress"],
+)
+def test_bench_and_a_gate_keep_the_bundle_where_one_says(
+    tiny_q8: Path, tmp_path: Path, own_cache: Path, line: list[str]
+) -> None:
+    place = tmp_path / "elsewhere"
+    words = [str(tmp_path / "out") if word == "OUT" else word for word in line]
+    assert main([words[0], str(tiny_q8), *words[1:], "--cache", str(place)]) == 0
+    assert [path.name.startswith("tiny_q8-") for path in (place / "gguf").iterdir()] == [True]
+    assert not own_cache.exists()
+
+
 def test_a_malformed_file_is_an_error_of_the_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

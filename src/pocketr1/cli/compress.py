@@ -10,7 +10,7 @@ import typer
 
 from pocketr1 import messages
 from pocketr1.cli.evaluate import MaxDrop, MaxKld, write_page
-from pocketr1.cli.imported import runnable
+from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.numbers import bits as bits_of
 from pocketr1.cli.numbers import decimal, size, whole
 from pocketr1.cli.options import Json, Threads
@@ -113,6 +113,7 @@ def compress(
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="cli-option-keep-failed")
     ] = False,
+    cache: Cache = None,
     json: Json = False,
 ) -> None:
     """Compress and judge, or estimate, then print a table or the report."""
@@ -126,6 +127,7 @@ def compress(
         ("--max-kld", max_kld),
         ("--gate-html", gate_html),
         ("--keep-failed", keep_failed or None),
+        ("--cache", cache),
     ):
         if value is not None and not gated:
             raise UsageError("compress-gate-option", option=option)
@@ -135,7 +137,7 @@ def compress(
         target = Target(target_size, target_bpw, target_kld)
     if calibrate and calibration_samples is None:
         calibration_samples = DEFAULTS.calibration_samples
-    judged = runnable(source, threads=threads) if gated else source
+    judged = runnable(source, cache, threads) if gated else source
     with progress_bar() as bar:
         gate = None
         if gated:

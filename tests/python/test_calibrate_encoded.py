@@ -188,6 +188,30 @@ def test_decoding_counts_in_what_the_disk_must_hold(
         assert caught.value.code == "compress-disk-space"
 
 
+def test_taken_up_a_job_needs_no_room_for_what_it_has_decoded(
+    sources: dict[str, Path], text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(progress: Any) -> None:
+        if progress.stage == "calibrate":
+            raise KeyboardInterrupt
+
+    first = job(sources["gptq"], tmp_path / "out", text, calibration_samples=8, progress=stop)
+    needed = first.estimate().disk_needed_bytes
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    from pocketr1.compress import quantizer as module
+
+    decoded = decoded_bytes(checkpoint.open(sources["gptq"]))
+    usage = module.shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as patch:
+        short = usage._replace(free=needed - decoded // 2)
+        patch.setattr(module.shutil, "disk_usage", lambda path: short)
+        with pytest.raises(CompressionError) as caught:
+            job(sources["gptq"], tmp_path / "other", text, calibration_samples=8).run()
+        assert caught.value.code == "compress-disk-space"
+        assert job(sources["gptq"], tmp_path / "out", text, calibration_samples=8).run()
+
+
 def test_bits_are_shared_out_among_weights_that_were_decoded(
     sources: dict[str, Path], text: Path, tmp_path: Path
 ) -> None:

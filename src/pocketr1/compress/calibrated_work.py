@@ -27,7 +27,7 @@ from pocketr1.compress.original import decoded_bytes
 from pocketr1.compress.partial_model import Place
 from pocketr1.engine import Engine
 
-__all__ = ["CalibratedWork", "calibration_text", "scratch_bytes"]
+__all__ = ["CalibratedWork", "calibration_text", "missing_scratch", "scratch_bytes"]
 
 #: Stage, done, total, what is at work.
 Tell = Callable[[str, int, int, str], None]
@@ -139,3 +139,11 @@ def scratch_bytes(source: checkpoint.Checkpoint, layout: BundleLayout) -> int:
         sizes[unit] = sizes.get(unit, 0) + size
     decoded = decoded_bytes(source)
     return max(reasoning, decoded + states + probabilities + 4 * max(sizes.values()))
+
+
+def missing_scratch(
+    writer: BundleWriter, source: checkpoint.Checkpoint, layout: BundleLayout
+) -> int:
+    """Return what of that is still to come: what an earlier run left lies on the disk already."""
+    files = [path for path in writer.work.rglob("*") if path.is_file()]
+    return max(0, scratch_bytes(source, layout) - sum(path.stat().st_size for path in files))

@@ -24,7 +24,7 @@ from pocketr1.bundle.files import existing_parent, explain_write_errors, write_f
 from pocketr1.compress.calibrated_work import (
     CalibratedWork,
     calibration_text,
-    scratch_bytes,
+    missing_scratch,
 )
 from pocketr1.compress.calibration import CalibrationText, read_prompts
 from pocketr1.compress.defaults import DEFAULTS
@@ -435,7 +435,7 @@ class Quantizer:
             done = sum(segment.size for segment in layout.segments[: writer.finished])
             needed = layout.file_bytes - done
             if self.prompts is not None:
-                needed += scratch_bytes(source, layout)
+                needed += missing_scratch(writer, source, layout)
         self._check_free(writer, needed)
 
     def _check_free(self, writer: BundleWriter, needed: int) -> None:
@@ -491,7 +491,7 @@ class Quantizer:
         if self.target is None:
             return None
         least = plan_layout(check_target(source, self.target).smallest)
-        self._check_free(writer, least.file_bytes + scratch_bytes(source, least))
+        self._check_free(writer, least.file_bytes + missing_scratch(writer, source, least))
         text = self._text(writer, source)
         with explain_write_errors(writer.work):
             return allocate(

@@ -2,10 +2,10 @@
 
 Each layer is run with its own weights in full precision on what the layers before it, quantized
 already, make of the calibration text. Its channels are equalized (equalized.py), and by what its
-matrices read they are quantized with error feedback (gptq.py). A gate then measures, on tokens of their own, how far the
-whole model is from the original with this layer quantized so, and how far with it rounded plainly,
-the layers that follow in 8 bits; the better is kept. What is kept runs on, so that later layers see
-its errors.
+matrices read they are quantized with error feedback (gptq.py). A gate then measures, on tokens of
+their own, how far the whole model is from the original with this layer quantized so, and how far
+with it rounded plainly, the layers that follow in 8 bits; the better is kept. What is kept runs on,
+so that later layers see its errors.
 
 All states lie on disk, one layer in memory; a killed job goes on at the layer it was at.
 """
@@ -32,11 +32,11 @@ from pocketr1.compress.equalize import READERS, Array
 from pocketr1.compress.equalized import Equalized, normed
 from pocketr1.compress.gptq import Feedback
 from pocketr1.compress.gram import Gram, GramObserver, scaled
-from pocketr1.compress.packing import pack, pack_slabs, read
-from pocketr1.compress.partial_model import Hidden, PartialModel, Place, checkpoint_places
+from pocketr1.compress.packing import carries, pack, pack_carried, pack_slabs, read
+from pocketr1.compress.partial_model import Hidden, PartialModel, Place
 from pocketr1.compress.units import Packed, Unit, new_array, rows_of
 
-__all__ = ["Calibrator", "Step"]
+__all__ = ["Calibrator", "Step", "Work"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Calibrator:
     def __init__(
         self,
         source: checkpoint.Checkpoint,
+        original: Mapping[str, Place],
         tensors: Iterable[TensorPlan],
         text: CalibrationText,
         directory: Path,
@@ -63,7 +64,8 @@ class Calibrator:
         """Prepare; nothing is computed yet.
 
         Args:
-            source: an uncompressed checkpoint.
+            source: a checkpoint.
+            original: where its tensors lie, none of them encoded.
             tensors: the bundle's, each with its format.
             text: what to calibrate and to measure with.
             directory: of the job's own files; an earlier run's are taken up.
@@ -81,7 +83,7 @@ class Calibrator:
         # on those alone the better of two was often the worse on another text.
         self._gate = Sequences.of(text.gate, prompts=True)
         self._layers = len(source.spec.layers)
-        self._original = checkpoint_places(source)
+        self._original = original
         self._rest: dict[str, Place] = {}  # the whole model in 8 bits, once it is needed
         self._units: dict[int, Unit] = {}  # -1: embedding; behind the layers: norm and head
         directory.mkdir(parents=True, exist_ok=True)
@@ -89,9 +91,9 @@ class Calibrator:
         self._zeros.write_bytes(bytes(4 * self._spec.hidden_size))
         formats = {name: tensor.format for name, tensor in self._plans.items()}
         self._equalized = Equalized(
-            source, formats, text, directory.with_name("equalized"), threads
+            source, original, formats, text, directory.with_name("equalized"), threads
         )
-        self._work = _Work.of(
+        self._work = Work.of(
             source, len(self._text.ids), len(self._gate.ids), self._equalized.tokens
         )
         self._at = "reference"
@@ -229,6 +231,8 @@ class Calibrator:
         if spec.tied_embeddings:
             return Unit.write(path, plain)
         plain["head.weight"] = self._slabs("head.weight")
+        if carries(self._source, "head.weight", self._plans["head.weight"].format):
+            return Unit.write(path, plain)
         share, factors = self._equalized.head_factors()
         gain = gain / factors
         states = self._read_states("text", self._layers)
@@ -300,14 +304,18 @@ class Calibrator:
     # Weights.
 
     def _pack(self, name: str, weights: Array, feedback: Feedback | None = None) -> Packed:
-        return pack(name, weights, self._plans[name].format, self._threads, feedback)
+        weight_format = self._plans[name].format
+        if carries(self._source, name, weight_format):
+            return pack_carried(self._source, name, weight_format)
+        return pack(name, weights, weight_format, self._threads, feedback)
 
     def _slabs(
         self, name: str, feedback: Feedback | None = None, factors: Array | None = None
     ) -> Packed:
-        return pack_slabs(
-            self._source, name, self._plans[name].format, self._threads, feedback, factors
-        )
+        weight_format = self._plans[name].format
+        if carries(self._source, name, weight_format):
+            return pack_carried(self._source, name, weight_format)
+        return pack_slabs(self._source, name, weight_format, self._threads, feedback, factors)
 
     def _advance(self, work: int) -> None:
         self._work.done += work
@@ -315,7 +323,7 @@ class Calibrator:
 
 
 @dataclass
-class _Work:
+class Work:
     """What a job costs, in multiplications as our engine does them packed.
 
     Those in full precision take about four times as long.
@@ -334,7 +342,7 @@ class _Work:
     @classmethod
     def of(
         cls, source: checkpoint.Checkpoint, tokens: int, gate_tokens: int, equalizing_tokens: int
-    ) -> _Work:
+    ) -> Work:
         spec = source.spec
         sizes = [
             math.prod(tensor.shape)

@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 __all__ = [
     "CALIBRATION_TOKENS",
     "GATE_TOKENS",
+    "REASONING_BATCH",
     "CalibrationText",
     "Prompts",
     "Sample",
     "first_tokens",
     "gather",
     "lengths_and_ids",
+    "longest_sample",
     "read_prompts",
 ]
 
@@ -41,12 +43,14 @@ __all__ = [
 CALIBRATION_TOKENS = 32_768
 GATE_TOKENS = 4_096
 
+#: Answers that the model writes together while it makes its text.
+REASONING_BATCH = 32
+
 _GATE_SHARE = 9  # every ninth sample is the gate's, until it has enough
 _LONGEST = 1_024  # tokens of a sample
 _SHORTEST = 48
 _LARGEST_FILE = 64 << 20  # bytes
 _SEED = 1
-_BATCH = 32  # answers at a time
 _PROMPT_KEYS = ("question", "problem", "input", "prompt")
 
 
@@ -159,6 +163,11 @@ def read_prompts(path: str | Path | None) -> Prompts:
     return Prompts(tuple(questions), tuple(texts), path.name)
 
 
+def longest_sample(samples: int) -> int:
+    """Return the most tokens that each of so many samples may have."""
+    return min(_LONGEST, max(_SHORTEST, (CALIBRATION_TOKENS + GATE_TOKENS) // samples))
+
+
 def gather(
     prompts: Prompts,
     samples: int,
@@ -181,7 +190,7 @@ def gather(
 
     Raises UsageError (``calibration-short``) where the text has too few tokens to calibrate.
     """
-    longest = min(_LONGEST, max(_SHORTEST, (CALIBRATION_TOKENS + GATE_TOKENS) // samples))
+    longest = longest_sample(samples)
     found: list[Sample] = []
     for text in prompts.texts:
         ids = tokenizer.encode_text(text)
@@ -225,7 +234,7 @@ def _continued(
     done = 0
     made: dict[int, Sample] = {}
     answers = model.generate_many(
-        prompts, Sampling(seed=_SEED), max_tokens=longest, batch=_BATCH, advance=advance
+        prompts, Sampling(seed=_SEED), max_tokens=longest, batch=REASONING_BATCH, advance=advance
     )
     for completion in answers:
         prompt = prompts[completion.index]

@@ -181,8 +181,7 @@ def _factors(
 def _loss(
     sampled: Sequence[tuple[Array, str, int]], energy: Array, factors: Array, threads: int
 ) -> float:
-    """Estimate the squared error of the outputs: of rounded weights, and of int8 activations.
-    """
+    """Estimate the squared error of the outputs: of rounded weights, and of int8 activations."""
     energy = energy / factors**2
     groups = -(-len(energy) // _ACTIVATION_GROUP)
     padded = np.zeros(groups * _ACTIVATION_GROUP, np.float32)

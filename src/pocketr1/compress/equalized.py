@@ -26,8 +26,8 @@ from pocketr1.compress.equalize import (
     key_factors,
 )
 from pocketr1.compress.gram import Gram
-from pocketr1.compress.packing import pack, pack_slabs, read
-from pocketr1.compress.partial_model import PartialModel, Place, checkpoint_places
+from pocketr1.compress.packing import carries, pack, pack_slabs, read, sampled
+from pocketr1.compress.partial_model import PartialModel, Place
 from pocketr1.compress.units import Unit, new_array
 
 __all__ = ["EQUALIZING_TOKENS", "Equalized", "normed"]
@@ -46,6 +46,7 @@ class Equalized:
     def __init__(
         self,
         source: checkpoint.Checkpoint,
+        original: Mapping[str, Place],
         formats: Mapping[str, str],
         text: CalibrationText,
         directory: Path,
@@ -54,15 +55,18 @@ class Equalized:
         """Prepare; nothing is computed yet.
 
         Args:
-            source: an uncompressed checkpoint.
+            source: a checkpoint.
+            original: where its tensors lie, none of them encoded.
             formats: that the matrices will have, by canonical name: channels are scaled so that
-                these lose least, and what will have no codes has none here.
+                these lose least. What will have no codes has none here, and where a layer has
+                codes of the source's its channels are left as they are, which others would not fit.
             text: its first EQUALIZING_TOKENS tokens are run.
             directory: of the model's own files; it may not exist yet.
             threads: for quantizing and for the engine.
         """
         self._source = source
         self._spec = source.spec
+        self._original = original
         self._formats = formats
         self._text = Sequences.of(first_tokens(text.samples, EQUALIZING_TOKENS))
         self._directory = directory
@@ -84,7 +88,6 @@ class Equalized:
         self._directory.mkdir(parents=True, exist_ok=True)
         zeros = self._directory / "zeros"
         zeros.write_bytes(bytes(4 * self._spec.hidden_size))
-        original = checkpoint_places(self._source)
         for number in range(self._layers):
             if Unit.exists(self._path(number)):
                 continue
@@ -95,7 +98,7 @@ class Equalized:
             inputs = _Inputs(not self._spec.qk_norm)
             model = PartialModel(
                 self._spec,
-                original,
+                self._original,
                 range(number, number + 1),
                 zeros=zeros,
                 threads=self._threads,
@@ -163,8 +166,16 @@ class Equalized:
         formats = {name: self._formats.get(prefix + name, "f32") for name in tensors}
         layer = self._spec.layers[number]
         gram = None if inputs.gram is None else inputs.gram.take()
-        keys = key_factors(tensors, gram, layer, self._spec.head_dim)
-        factors = equalize_layer(tensors, formats, inputs.energies(), layer, keys, self._threads)
+        fixed = any(self._carries(prefix + name) for name in tensors)
+        keys = key_factors(tensors, None if fixed else gram, layer, self._spec.head_dim)
+        factors = equalize_layer(
+            tensors,
+            dict.fromkeys(formats, "f32") if fixed else formats,
+            inputs.energies(),
+            layer,
+            keys,
+            self._threads,
+        )
         factors.apply(tensors, layer)
         packed = {
             prefix + name: pack(name, values, _rendering(formats[name]), self._threads)
@@ -178,21 +189,19 @@ class Equalized:
             packed[f"factors.{name}"] = pack(name, vector, "f32", self._threads)
         Unit.write(self._path(number), packed)
 
+    def _carries(self, name: str) -> bool:
+        return carries(self._source, name, self._formats.get(name, "f32"))
+
     def _head(self) -> None:
         gain = read(self._source, "final_norm.weight")
         packed = {}
         if not self._spec.tied_embeddings:
             states = np.load(self._states(self._layers), mmap_mode="r")
             energy = np.square(normed(states, gain, self._spec.rms_norm_eps)).mean(axis=0)
-            rows = self._spec.vocab_size
-            sample = np.concatenate(
-                [
-                    read(self._source, "head.weight", row, row + 1)
-                    for row in range(0, rows, max(1, rows // _HEAD_SAMPLE))
-                ]
-            )
+            sample = sampled(self._source, "head.weight", _HEAD_SAMPLE)
             own = self._formats["head.weight"]
-            share, factors = equalize_norm(sample, own, energy, self._threads)
+            fitting = "f32" if self._carries("head.weight") else own
+            share, factors = equalize_norm(sample, fitting, energy, self._threads)
             gain = gain / factors
             packed["head.weight"] = pack_slabs(
                 self._source, "head.weight", _rendering(own), self._threads, factors=factors

@@ -6,20 +6,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketr1 import _core, checkpoint
+from pocketr1.bundle.layout import group_size
 from pocketr1.compress.gptq import Feedback, quantize_matrix, slabs
 from pocketr1.compress.units import Packed, joined
 
-__all__ = ["pack", "pack_slabs", "read"]
+__all__ = ["carries", "pack", "pack_carried", "pack_slabs", "read", "sampled"]
 
 Array = NDArray[np.float32]
 
 
-def read(
-    source: checkpoint.Checkpoint, name: str, begin: int = 0, end: int | None = None
-) -> Array:
+def read(source: checkpoint.Checkpoint, name: str, begin: int = 0, end: int | None = None) -> Array:
     """Return rows of a tensor as float32."""
     rows = source.read_rows(name, begin, end)
     return checkpoint.as_float32(rows, source.tensors[name].dtype)
+
+
+def sampled(source: checkpoint.Checkpoint, name: str, count: int) -> Array:
+    """Return about ``count`` rows from all over a matrix, as float32; it is not read whole."""
+    tensor = source.tensors[name]
+    # Of rows that are decoded, some together: their codes may share words.
+    run = 1 if tensor.decoder is None else 16
+    rows = tensor.shape[0]
+    begins = range(0, rows, run * max(1, rows // count))
+    return np.concatenate([read(source, name, row, min(row + run, rows)) for row in begins])
 
 
 def pack(
@@ -54,6 +63,32 @@ def pack_slabs(
         packed = pack(name, weights, weight_format, threads, feedback)
         parts.append((end - begin, packed.data))
         errors.append(packed.errors)
+    return Packed(
+        weight_format, (rows, cols), joined(weight_format, cols, parts), np.concatenate(errors)
+    )
+
+
+def carries(source: checkpoint.Checkpoint, name: str, weight_format: str) -> bool:
+    """Whether the source holds a matrix as codes that a format takes as they are."""
+    decoder = source.tensors[name].decoder
+    return (
+        decoder is not None
+        and group_size(weight_format) > 0
+        and decoder.exact_format == weight_format
+    )
+
+
+def pack_carried(source: checkpoint.Checkpoint, name: str, weight_format: str) -> Packed:
+    """Pack a matrix that ``carries``."""
+    decoder = source.tensors[name].decoder
+    assert decoder is not None
+    rows, cols = source.tensors[name].shape
+    parts: list[tuple[int, NDArray[np.uint8]]] = []
+    errors = []
+    for begin, end in slabs(rows, cols):
+        data = _core.pack_rows(*decoder.codes(begin, end), weight_format)
+        parts.append((end - begin, data))
+        errors.append(_errors(read(source, name, begin, end), data, weight_format))
     return Packed(
         weight_format, (rows, cols), joined(weight_format, cols, parts), np.concatenate(errors)
     )

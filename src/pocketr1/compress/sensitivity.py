@@ -23,11 +23,11 @@ from pocketr1.compress.equalize import READERS, Array
 from pocketr1.compress.equalized import EQUALIZING_TOKENS, Equalized, normed
 from pocketr1.compress.gptq import Feedback, rounding_error
 from pocketr1.compress.gram import Gram, GramObserver
-from pocketr1.compress.packing import pack, pack_slabs, read
+from pocketr1.compress.packing import pack, pack_slabs, read, sampled
 from pocketr1.compress.partial_model import PartialModel, Place
 from pocketr1.compress.units import Packed, Unit, new_array, rows_of
 
-__all__ = ["SENSITIVITY_TOKENS", "measure_sensitivities"]
+__all__ = ["SENSITIVITY_TOKENS", "first_layer", "measure_sensitivities"]
 
 #: Tokens that each divergence is measured on.
 SENSITIVITY_TOKENS = 512
@@ -37,6 +37,7 @@ _SAMPLED_ROWS = 1024  # of each matrix, by which the errors of its widths are co
 
 def measure_sensitivities(
     source: checkpoint.Checkpoint,
+    original: Mapping[str, Place],
     formats: Mapping[str, Sequence[str]],
     text: CalibrationText,
     directory: Path,
@@ -46,7 +47,8 @@ def measure_sensitivities(
     """Measure every matrix of a model, embedding and head included.
 
     Args:
-        source: an uncompressed checkpoint.
+        source: a checkpoint.
+        original: where its tensors lie, none of them encoded.
         formats: that are measured; of each, those that may be chosen and are foretold from it.
         text: its first SENSITIVITY_TOKENS tokens are measured on; those that follow tell what the
             matrices read.
@@ -54,7 +56,7 @@ def measure_sensitivities(
         threads: for quantizing and for the engine.
         tell: is told multiplications done and in all, and the tensor at work.
     """
-    return _Probing(source, formats, text, directory, threads, tell).run()
+    return _Probing(source, original, formats, text, directory, threads, tell).run()
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,20 @@ class _Matrix:
     energy: Array  # of its inputs
 
 
+def first_layer(name: str, layers: int) -> int:
+    """Return the layer that a run begins with that is to measure a matrix."""
+    if name == "embed.weight":
+        return 0
+    return int(name.split(".")[1]) if name.startswith("layers.") else layers - 1
+
+
 class _Probing:
     """Quantizes one matrix at a time, and runs the model from its layer on."""
 
     def __init__(
         self,
         source: checkpoint.Checkpoint,
+        original: Mapping[str, Place],
         formats: Mapping[str, Sequence[str]],
         text: CalibrationText,
         directory: Path,
@@ -81,6 +91,7 @@ class _Probing:
     ) -> None:
         self._source = source
         self._spec = source.spec
+        self._original = original
         self._formats = formats
         self._directory = directory / "sensitivity"
         self._threads = threads
@@ -96,6 +107,7 @@ class _Probing:
         names = [n for n, shape in arch.expected_tensors(source.spec).items() if len(shape) == 2]
         self._equalized = Equalized(
             source,
+            original,
             dict.fromkeys(names, list(formats)[-1]),
             text,
             directory / "equalized",
@@ -104,18 +116,20 @@ class _Probing:
         self._kept = directory / "sensitivity.json"
         self._key = {"text": text.sha256}
         known = json.loads(self._kept.read_text("utf-8")) if self._kept.exists() else {}
-        self._measured: dict[str, float] = known["measured"] if known.get("key") == self._key else {}
+        self._measured: dict[str, float] = (
+            known["measured"] if known.get("key") == self._key else {}
+        )
         self._zeros = self._directory / "zeros"
-        sizes = {name: shape for name, shape in arch.expected_tensors(source.spec).items()}
         layer = sum(
             shape[0] * shape[1]
-            for name, shape in sizes.items()
+            for name, shape in arch.expected_tensors(source.spec).items()
             if name.startswith("layers.0.") and len(shape) == 2
         )
         head = self._spec.hidden_size * self._spec.vocab_size
         self._equalizing = 4 * layer  # in full precision, which takes four times as long
         self._costs = {
-            name: len(self._text.ids) * (layer * (self._layers - self._first(name)) + head)
+            name: len(self._text.ids)
+            * (layer * (self._layers - first_layer(name, self._layers)) + head)
             for name in names
         }
         self._total = len(formats) * sum(self._costs.values())
@@ -129,12 +143,7 @@ class _Probing:
         self._done = self._equalized.tokens * self._equalizing * self._layers
         self._rest = self._equalized.places()
         if self._tied:
-            self._rest["embed.weight"] = Place(
-                (embedding := self._source.tensors["embed.weight"]).dtype,
-                embedding.shape,
-                embedding.file,
-                embedding.offset,
-            )
+            self._rest["embed.weight"] = self._original["embed.weight"]
         self._distance = Distance(
             self._spec,
             self._rest,
@@ -176,7 +185,7 @@ class _Probing:
         """Return the divergence where this matrix alone is in the probe's format."""
         packed = matrix.pack(probe)
         unit = Unit.write(self._directory / "probe", {matrix.name: packed})
-        begin = self._first(matrix.name)
+        begin = first_layer(matrix.name, self._layers)
         if matrix.name == "embed.weight":
             states = rows_of(packed, self._text.ids)
             places = {**self._rest, **unit.places()} if self._tied else self._rest
@@ -186,12 +195,6 @@ class _Probing:
         divergence = self._distance.measure(places, begin, states)
         unit.remove()
         return divergence
-
-    def _first(self, name: str) -> int:
-        """Return the layer that a run for this matrix begins with."""
-        if name == "embed.weight":
-            return 0
-        return int(name.split(".")[1]) if name.startswith("layers.") else self._layers - 1
 
     # What there is to measure.
 
@@ -211,7 +214,7 @@ class _Probing:
 
     def _embedding(self) -> _Matrix:
         name = "embed.weight"
-        sample = self._sample(read(self._source, name))
+        sample = sampled(self._source, name, _SAMPLED_ROWS)
         return _Matrix(
             name,
             lambda probe: pack_slabs(self._source, name, probe, self._threads),
@@ -246,7 +249,8 @@ class _Probing:
                 ) -> Packed:
                     return pack(name, weights, probe, self._threads, feedback)
 
-                yield _Matrix(name, packed, self._sample(weights), energy)
+                sample = weights[:: max(1, len(weights) // _SAMPLED_ROWS)]
+                yield _Matrix(name, packed, np.ascontiguousarray(sample), energy)
 
     def _head(self) -> _Matrix:
         name = "head.weight"
@@ -256,22 +260,14 @@ class _Probing:
         gram = Gram(self._spec.hidden_size)
         gram.add(normed(states, gain, self._spec.rms_norm_eps))
         matrix = gram.take()
-        rows = self._source.tensors[name].shape[0]
-        step = max(1, rows // _SAMPLED_ROWS)
-        sample = [read(self._source, name, row, row + 1) for row in range(0, rows, step)]
         return _Matrix(
             name,
             lambda probe: pack_slabs(
                 self._source, name, probe, self._threads, Feedback.of(matrix), factors
             ),
-            np.concatenate(sample) * factors,
+            sampled(self._source, name, _SAMPLED_ROWS) * factors,
             matrix.diagonal().copy(),
         )
-
-    @staticmethod
-    def _sample(weights: Array) -> Array:
-        """Return some rows of a matrix, from all over it."""
-        return np.ascontiguousarray(weights[:: max(1, len(weights) // _SAMPLED_ROWS)])
 
     # The states between layers.
 

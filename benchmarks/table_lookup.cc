@@ -37,7 +37,7 @@ namespace pocketr1::ISA {
 namespace {
 
 // Levels between -63 and 63, as unsigned bytes about 64: two products of maddubs stay in 16 bits.
-alignas(16) constexpr std::uint8_t kLevels[16] = {1,  12, 23, 32, 40, 47, 53, 59,
+alignas(16) constexpr std::uint8_t kLevels[16] = {1,  12, 23, 32, 40, 47, 53,  59,
                                                   65, 70, 76, 83, 90, 98, 108, 120};
 
 #ifdef __AVX512VNNI__
@@ -55,8 +55,8 @@ struct W4 {
     first = _mm512_and_si512(both, nibble);
     second = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
     if constexpr (table) {
-      const __m512i levels = _mm512_broadcast_i32x4(
-          _mm_load_si128(reinterpret_cast<const __m128i*>(kLevels)));
+      const __m512i levels =
+          _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(kLevels)));
       first = _mm512_shuffle_epi8(levels, first);
       second = _mm512_shuffle_epi8(levels, second);
     }
@@ -86,8 +86,8 @@ struct W4 {
       __m256i low = _mm256_and_si256(both, nibble);
       __m256i high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
       if constexpr (table) {
-        const __m256i levels = _mm256_broadcastsi128_si256(
-            _mm_load_si128(reinterpret_cast<const __m128i*>(kLevels)));
+        const __m256i levels =
+            _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(kLevels)));
         low = _mm256_shuffle_epi8(levels, low);
         high = _mm256_shuffle_epi8(levels, high);
         const __m256i ones = _mm256_set1_epi16(1);

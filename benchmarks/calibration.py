@@ -19,6 +19,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -35,6 +36,7 @@ TINY = ROOT / "models" / "tiny-r1"
 sys.path.insert(0, str(ROOT / "training"))
 
 from tiny_r1.outliers import write_twin  # noqa: E402
+from tiny_r1.problem import Problem  # noqa: E402
 from tiny_r1.sample import held_out_problems, training_problem  # noqa: E402
 
 SAMPLES = 512
@@ -58,12 +60,17 @@ def write_prompts(path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
-def exchanges(model: Path) -> list[measure.Exchange]:
-    """Return right replies to held-out problems."""
+def held_out(count: int = PROBLEMS) -> Iterator[Problem]:
+    """Return the problems on whose right replies is measured."""
+    return islice(held_out_problems(seed=3), count)
+
+
+def exchanges(model: Path, problems: Iterable[Problem]) -> list[measure.Exchange]:
+    """Return right replies to problems."""
     tokenizer = load_tokenizer(model)
     template = ChatTemplate.load(model, tokenizer)
     found = []
-    for problem in islice(held_out_problems(seed=3), PROBLEMS):
+    for problem in problems:
         prompt = template.encode([{"role": "user", "content": problem.question}]).ids
         reply = f"{problem.thought}\n</think>\n\n{problem.reply}"
         ids = (*prompt, *tokenizer.encode_markup(reply))
@@ -71,27 +78,38 @@ def exchanges(model: Path) -> list[measure.Exchange]:
     return found
 
 
-def ours(source: Path, work: Path, prompts: Path, text: Path) -> list[dict[str, Any]]:
-    """Compress in every way and measure."""
-    plans: dict[str, dict[str, Any]] = {}
+def plans(prompts: Path) -> dict[str, dict[str, Any]]:
+    """Return what is compressed, by name, and the Quantizer's options for it."""
+    found: dict[str, dict[str, Any]] = {}
     for name, options in OURS.items():
-        plans[f"{name}, rounded"] = options
-        plans[f"{name}, calibrated"] = {**options, "calibration_data": prompts}
+        found[f"{name}, rounded"] = options
+        found[f"{name}, calibrated"] = {**options, "calibration_data": prompts}
     for bits in TARGETS:
         target = Target(bits_per_weight=bits)
-        plans[f"{bits} bits shared out, calibrated"] = {
-            "target": target,
-            "calibration_data": prompts,
-        }
-    replies = exchanges(source)
+        name = f"{bits} bits shared out, calibrated"
+        found[name] = {"target": target, "calibration_data": prompts}
+    return found
+
+
+def bundle(source: Path, work: Path, prompts: Path, name: str) -> Path:
+    """Return the bundle of one of the plans, made where it is not there."""
+    made = plans(prompts)
+    options, out = made[name], work / f"ours-{list(made).index(name)}"
+    if "calibration_data" in options:
+        text = work / "text.txt"
+        options = {**options, "calibration_samples": SAMPLES, "calibration_text": text}
+    if not out.exists():
+        Quantizer(source, output_path=out, **options).run()
+    return out
+
+
+def ours(source: Path, work: Path, prompts: Path) -> list[dict[str, Any]]:
+    """Compress in every way and measure."""
+    replies = exchanges(source, held_out())
     rows = []
     with pocketr1.load(source) as reference:
-        for number, (name, options) in enumerate(plans.items()):
-            out = work / f"ours-{number}"
-            if "calibration_data" in options:
-                options = {**options, "calibration_samples": SAMPLES, "calibration_text": text}
-            if not out.exists():
-                Quantizer(source, output_path=out, **options).run()
+        for name in plans(prompts):
+            out = bundle(source, work, prompts, name)
             with pocketr1.load(out) as model:
                 compared = measure.compare_exchanges(reference, model, replies).comparison(1)
             assert compared is not None
@@ -121,7 +139,7 @@ def llamas(source: Path, work: Path, text: Path, tools: Path, python: str) -> li
         line = [tools / "llama-quantize", "--imatrix", matrix, plain, out, kind, "2"]
         subprocess.run([*map(str, line)], check=True, capture_output=True)
         made.append(out)
-    sequences = [[list(each.ids), each.reasoning] for each in exchanges(source)]
+    sequences = [[list(each.ids), each.reasoning] for each in exchanges(source, held_out())]
     script = Path(__file__).with_name("llama_divergences.py")
     answer = subprocess.run(
         [python, str(script), str(plain), *map(str, made)],
@@ -150,16 +168,16 @@ def table(found: dict[str, list[dict[str, Any]]], chinese: bool = False) -> str:
     """Return the figures as a Markdown table."""
     head = ("model", "engine", "weights", "bits per weight", "KL divergence")
     lines = [
-        "| " + " | ".join(_said(word, chinese) for word in head) + " |",
+        "| " + " | ".join(said(word, chinese) for word in head) + " |",
         "|---|---|---|---|---|",
     ]
     for model, rows in found.items():
         for row in sorted(
             rows, key=lambda row: (-round(row["bits_per_weight"], 2), row["kld_mean"])
         ):
-            name = ", ".join(_said(part, chinese) for part in row["name"].split(", "))
+            name = ", ".join(said(part, chinese) for part in row["name"].split(", "))
             lines.append(
-                f"| {_said(model, chinese)} | {row['engine']} | {name} "
+                f"| {said(model, chinese)} | {row['engine']} | {name} "
                 f"| {row['bits_per_weight']:.2f} | {row['kld_mean']:.5f} |"
             )
     return "\n".join(lines)
@@ -181,7 +199,8 @@ _CHINESE = {
 }
 
 
-def _said(text: str, chinese: bool) -> str:
+def said(text: str, chinese: bool) -> str:
+    """Return a word of a table in the language of its guide."""
     if not chinese:
         return text
     text = text.replace("with importance matrix", "（重要性矩阵）")
@@ -190,18 +209,33 @@ def _said(text: str, chinese: bool) -> str:
     return _CHINESE.get(text, text)
 
 
+def page_with(path: Path, mark: str, table: str) -> str:
+    """Return a guide with ``table`` in place of the one behind ``mark``."""
+    before, found, rest = path.read_text("utf-8").partition(mark)
+    old = re.match(r"\n\n(\|.*\n)+", rest)
+    if not found or old is None:
+        raise SystemExit(f"{path}: no table behind {mark}")
+    return f"{before}{mark}\n\n{table}\n{rest[old.end() :]}"
+
+
 def pages() -> dict[Path, str]:
     """Return the guides with the kept figures in their place."""
     found = json.loads(KEPT.read_text("utf-8"))["models"]
-    made = {}
-    for path in PAGES:
-        before, mark, rest = path.read_text("utf-8").partition(MARK)
-        old = re.match(r"\n\n(\|.*\n)+", rest)
-        if not mark or old is None:
-            raise SystemExit(f"{path}: no table behind {MARK}")
-        fresh = f"\n\n{table(found, chinese='zh' in path.parts)}\n"
-        made[path] = before + mark + fresh + rest[old.end() :]
-    return made
+    return {path: page_with(path, MARK, table(found, "zh" in path.parts)) for path in PAGES}
+
+
+def sources(work: Path) -> Iterator[tuple[str, Path, Path, Path]]:
+    """Yield name, checkpoint, directory and prompts of each model; the twin is made."""
+    work.mkdir(parents=True, exist_ok=True)
+    prompts = work / "prompts.jsonl"
+    write_prompts(prompts)
+    twin = work / "twin"
+    if not twin.exists():
+        write_twin(TINY, twin)
+    for name, source in (("Tiny R1", TINY), ("outlier twin", twin)):
+        directory = work / f"made-{source.name}"
+        directory.mkdir(exist_ok=True)
+        yield name, source, directory, prompts
 
 
 def main() -> None:
@@ -218,19 +252,11 @@ def main() -> None:
         return
     if options.work is None:
         parser.error("--work or --pages")
-    options.work.mkdir(parents=True, exist_ok=True)
-    prompts = options.work / "prompts.jsonl"
-    write_prompts(prompts)
-    twin = options.work / "twin"
-    if not twin.exists():
-        write_twin(TINY, twin)
     found: dict[str, list[dict[str, Any]]] = {}
-    for name, source in (("Tiny R1", TINY), ("outlier twin", twin)):
-        work = options.work / source.name
-        work.mkdir(exist_ok=True)
-        text = work / "text.txt"
-        found[name] = ours(source, work, prompts, text)
+    for name, source, work, prompts in sources(options.work):
+        found[name] = ours(source, work, prompts)
         if options.llama_tools is not None and options.llama_python is not None:
+            text = work / "text.txt"
             found[name] += llamas(source, work, text, options.llama_tools, options.llama_python)
     document = json.dumps({"samples": SAMPLES, "models": found}, indent=1)
     (options.work / "calibration.json").write_text(document + "\n", "utf-8")

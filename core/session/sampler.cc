@@ -1,9 +1,12 @@
 #include "session/sampler.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "session/philox.h"
@@ -12,6 +15,7 @@ namespace pocketr1 {
 namespace {
 
 constexpr float kRuledOut = -std::numeric_limits<float>::infinity();
+constexpr std::size_t kSelected = 2048;  // candidates that are worth selecting before sorting
 
 void check(bool good, const char* option, const char* reason) {
   if (!good) throw Error("usage-sampling", option, reason);
@@ -25,17 +29,49 @@ void Sampler::sort_until(std::size_t count, float mass) {
   };
   sorted_ = 0;
   float held = 0.0f;
-  std::size_t step = 256;
-  while (sorted_ < std::min(count, candidates_.size()) && held < mass) {
-    const std::size_t next = std::min({sorted_ + step, count, candidates_.size()});
+  count = std::min(count, candidates_.size());
+  for (std::size_t step = 256; sorted_ < count && held < mass; step *= 8) {
+    const std::size_t next = step <= kSelected ? std::min(sorted_ + step, count) : count;
     const auto begin = candidates_.begin() + static_cast<std::ptrdiff_t>(sorted_);
     const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(next);
-    if (next < candidates_.size()) std::nth_element(begin, end - 1, candidates_.end(), likelier);
-    std::sort(begin, end, likelier);
+    if (step > kSelected) {
+      sort_rest(sorted_);
+    } else {
+      if (next < candidates_.size()) std::nth_element(begin, end - 1, candidates_.end(), likelier);
+      std::sort(begin, end, likelier);
+    }
     for (auto it = begin; it != end; ++it) held += it->probability;
     sorted_ = next;
-    step *= 8;
   }
+}
+
+// Knuth, The Art of Computer Programming, volume 3, section 5.2.5: by each digit of token and then
+// probability, the least significant first. Comparing takes ten times as long where the
+// distribution is so flat that all of a large vocabulary has to be sorted.
+void Sampler::sort_rest(std::size_t begin) {
+  constexpr int kDigit = 11;  // bits
+  constexpr std::size_t kDigits = std::size_t{1} << kDigit;
+  const std::span<Candidate> all = std::span(candidates_).subspan(begin);
+  spare_.resize(all.size());
+  std::span<Candidate> from = all;
+  std::span<Candidate> to = spare_;
+  for (int pass = 0; pass < 6; ++pass) {
+    const int shift = pass % 3 * kDigit;
+    const auto digit = [&](const Candidate& one) -> std::size_t {
+      // Of floats that are not negative, the greater has the greater bits.
+      const std::uint32_t bits = pass < 3 ? static_cast<std::uint32_t>(one.token)
+                                          : ~std::bit_cast<std::uint32_t>(one.probability);
+      return bits >> shift & (kDigits - 1);
+    };
+    std::array<std::uint32_t, kDigits> place{};
+    for (const Candidate& one : from) ++place[digit(one)];
+    if (place[digit(from.front())] == from.size()) continue;
+    std::uint32_t sum = 0;
+    for (std::uint32_t& one : place) sum += std::exchange(one, sum);
+    for (const Candidate& one : from) to[place[digit(one)]++] = one;
+    std::swap(from, to);
+  }
+  if (from.data() != all.data()) std::copy(from.begin(), from.end(), all.begin());
 }
 
 std::int32_t Sampler::sample(const KernelTable& kernels, std::span<const float> logits,

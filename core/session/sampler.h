@@ -37,11 +37,14 @@ class Sampler {
   };
   // Orders the likeliest candidates first, until `count` of them, or as many as hold `mass`.
   void sort_until(std::size_t count, float mass);
+  // Orders all candidates from `begin` on.
+  void sort_rest(std::size_t begin);
 
   std::vector<float> scores_;
   std::vector<float> weights_;
   std::vector<std::int32_t> seen_;
   std::vector<Candidate> candidates_;
+  std::vector<Candidate> spare_;
   std::size_t sorted_ = 0;
 };
 

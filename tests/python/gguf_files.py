@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+TINY = Path(__file__).parents[2] / "models" / "tiny-r1"
+
 U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
 LETTERS = {U8: "B", I8: "b", U16: "H", I16: "h", U32: "I", I32: "i", F32: "f", BOOL: "?"}
 LETTERS |= {U64: "Q", I64: "q", F64: "d"}
@@ -210,3 +212,48 @@ def tokenizer_entries(tree: dict[str, Any], vocabulary: int, pre: str) -> list[E
         ("tokenizer.ggml.token_type", ARRAY, (I32, [kinds.get(i, 5) for i in range(vocabulary)])),
         ("tokenizer.ggml.merges", ARRAY, (STRING, pairs)),
     ]
+
+
+def q8_0(rows: np.ndarray) -> bytes:
+    """Quantize as ggml's reference does: one f16 scale for 32 signed codes."""
+    blocks = rows.astype(np.float32).reshape(-1, 32)
+    scale = np.abs(blocks).max(axis=1, keepdims=True) / np.float32(127)
+    inverse = np.divide(1, scale, where=scale > 0, out=np.zeros_like(scale))
+    codes = np.round(blocks * inverse).astype(np.int8)
+    halves = scale.astype("<f2").view(np.uint8)
+    return np.concatenate([halves, codes.view(np.uint8)], axis=1).tobytes()
+
+
+def q4_1(rows: np.ndarray) -> bytes:
+    blocks = rows.astype(np.float32).reshape(-1, 32)
+    low, high = blocks.min(axis=1, keepdims=True), blocks.max(axis=1, keepdims=True)
+    scale = ((high - low) / 15).astype("<f2")
+    codes = np.clip(np.round((blocks - low) / scale.astype(np.float32)), 0, 15).astype(np.uint8)
+    nibbles = codes[:, :16] | codes[:, 16:] << 4
+    ends = [scale.view(np.uint8), low.astype("<f2").view(np.uint8)]
+    return np.concatenate([*ends, nibbles], axis=1).tobytes()
+
+
+def write_tiny(path: Path, weights: dict[str, np.ndarray], last: str = "Q8_0") -> Path:
+    """Tiny R1 as Q8_0 with its tokenizer; the head in another type."""
+    config = json.loads((TINY / "config.json").read_text())
+    settings = json.loads((TINY / "tokenizer_config.json").read_text("utf-8"))
+    tree = json.loads((TINY / "tokenizer.json").read_text("utf-8"))
+    entries = [
+        *model_entries(config),
+        *tokenizer_entries(tree, config["vocab_size"], "deepseek-r1-qwen"),
+        ("tokenizer.ggml.bos_token_id", U32, config["bos_token_id"]),
+        ("tokenizer.ggml.eos_token_id", U32, config["eos_token_id"]),
+        ("tokenizer.ggml.add_bos_token", BOOL, True),
+        ("tokenizer.chat_template", STRING, settings["chat_template"]),
+    ]
+    tensors: Tensors = {}
+    for name, array in weights.items():
+        if array.ndim == 1:
+            tensors[name] = (0, array.shape, array.astype("<f4").tobytes())
+        elif name == "output.weight" and last == "Q4_1":
+            tensors[name] = (3, array.shape, q4_1(array))
+        else:
+            tensors[name] = (8, array.shape, q8_0(array))
+    write_gguf(path, entries, tensors)
+    return path

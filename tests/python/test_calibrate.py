@@ -17,11 +17,11 @@ from compress_support import files, kill_after
 
 import pocketr1
 from pocketr1 import _core, bundle, checkpoint
-from pocketr1.compress import Quantizer, Target
-from pocketr1.compress import allocate as allocate_module
+from pocketr1.compress import Quantizer, Target, TargetEstimate
+from pocketr1.compress import sensitivity as sensitivity_module
 from pocketr1.compress import target as target_module
 from pocketr1.compress.allocate import Sensitivity, choose
-from pocketr1.compress.equalize import equalize_keys, equalize_layer
+from pocketr1.compress.equalize import equalize_layer, key_factors
 from pocketr1.compress.gptq import Feedback, cholesky, quantize_matrix
 from pocketr1.compress.gram import Gram, GramObserver
 from pocketr1.compress.partial_model import PartialModel, Place, checkpoint_places
@@ -242,10 +242,12 @@ def test_an_equalized_layer_computes_the_same(
     }
     before = {name: values.copy() for name, values in tensors.items()}
     layer = source.spec.layers[0]
-    equalize_keys(tensors, grams["q"], layer, source.spec.head_dim)
     formats = dict.fromkeys(tensors, "w4g64")
-    shares = equalize_layer(tensors, formats, grams, layer, source.spec.head_dim, 2)
-    assert any(share is not None for share in shares.values())
+    energies = {reads: gram.diagonal() for reads, gram in grams.items()}
+    keys = key_factors(tensors, grams["q"], layer, source.spec.head_dim)
+    factors = equalize_layer(tensors, formats, energies, layer, keys, 2)
+    assert any(share is not None for share in factors.shares.values())
+    factors.apply(tensors, layer)
     assert any((before[name] != tensors[name]).any() for name in tensors)
     changed = dict(places)
     for name, values in tensors.items():
@@ -419,7 +421,7 @@ def test_a_target_is_kept_and_bits_differ(
 
     def once(*arguments: Any) -> Any:
         if not measured:
-            measured.append(allocate_module.measure_sensitivities(*arguments))
+            measured.append(sensitivity_module.measure_sensitivities(*arguments))
         return measured[0]
 
     monkeypatch.setattr(target_module, "measure_sensitivities", once)
@@ -431,7 +433,7 @@ def test_a_target_is_kept_and_bits_differ(
     source = checkpoint.open(TINY)
 
     def plans(target: Target) -> tuple[bundle.TensorPlan, ...]:
-        return target_module.allocate(source, target, None, tmp_path, 2, lambda *_: None)
+        return target_module.allocate(source, {}, target, None, tmp_path, 2, lambda *_: None)
 
     aside = sum(len(file.read_bytes()) for file in source.tokenizer_files)
     for size in (2_200_000 + aside, 3_100_000 + aside):
@@ -440,6 +442,68 @@ def test_a_target_is_kept_and_bits_differ(
         with pytest.raises(CompressionError) as caught:
             plans(impossible)
         assert caught.value.code == "compress-target-impossible"
+
+
+def test_what_a_target_may_be_is_told_before_anything_is_measured(
+    prompts: Path, tmp_path: Path
+) -> None:
+    found = job(TINY, tmp_path / "out", prompts, target=Target(divergence=0.02)).estimate()
+    assert isinstance(found, TargetEstimate)
+    assert list(tmp_path.iterdir()) == []
+    assert found.matrices == sum(
+        len(tensor.shape) == 2 for tensor in checkpoint.open(TINY).tensors.values()
+    )
+    # The smallest and the largest that can be asked for are those of plain jobs of these bits.
+    smallest = tmp_path / "smallest"
+    Quantizer(TINY, output_path=smallest, bits=2, group_size=128).run()
+    assert found.smallest_bits_per_weight == bundle.inspect(smallest).bits_per_weight
+    made = sum(map(len, files(smallest).values()))
+    assert made <= found.smallest_bytes <= made + 2_000 * 60
+    largest = Quantizer(TINY, output_path=tmp_path / "out", bits=8, group_size=64).estimate()
+    assert found.largest_bits_per_weight == largest.bits_per_weight
+    assert 0 < found.sensitivity_seconds < found.seconds
+    assert found.disk_needed_bytes > found.output_bytes
+
+
+@pytest.mark.parametrize("asked", [2.5, 3.3, 40.0])
+def test_the_estimate_of_a_target_bounds_the_bundle(
+    asked: float, prompts: Path, tmp_path: Path
+) -> None:
+    def of(target: Target) -> TargetEstimate:
+        found = job(TINY, tmp_path / "out", prompts, target=target).estimate()
+        assert isinstance(found, TargetEstimate)
+        return found
+
+    bits = of(Target(bits_per_weight=asked))
+    assert bits.target == {"bits_per_weight": asked}
+    assert bits.smallest_bytes < bits.output_bytes <= bits.largest_bytes
+    size = of(Target(size=int(asked * 1e6)))
+    assert size.output_bytes == min(int(asked * 1e6), size.largest_bytes)
+
+
+def test_a_target_that_cannot_be_met_is_refused_before_the_work_and_the_least_is_possible(
+    prompts: Path, tmp_path: Path
+) -> None:
+    for target, option in ((Target(size=1000), "size"), (Target(bits_per_weight=2), "bpw")):
+        quantizer = job(TINY, tmp_path / "out", prompts, target=target)
+        begun: list[Any] = []
+        quantizer._progress = begun.append
+        for work in (quantizer.estimate, quantizer.run):
+            with pytest.raises(CompressionError) as caught:
+                work()
+            assert caught.value.code == "compress-target-impossible"
+        assert begun == []
+        least = float(caught.value.params["least"].split()[0])
+        again = {"size": int(least * 1e6)} if option == "size" else {"bits_per_weight": least}
+        job(TINY, tmp_path / "out", prompts, target=Target(**again)).estimate()
+
+
+def test_calibrating_is_part_of_the_estimate(prompts: Path, tmp_path: Path) -> None:
+    plain = Quantizer(TINY, output_path=tmp_path / "out", bits=4, group_size=64).estimate()
+    found = job(TINY, tmp_path / "out", prompts).estimate()
+    assert found.output_bytes == plain.output_bytes
+    assert found.disk_needed_bytes > plain.disk_needed_bytes + 2 * 4_096 * 2048
+    assert found.peak_memory_bytes > plain.peak_memory_bytes
 
 
 @pytest.mark.parametrize(

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from compress_support import files
-from gguf_files import (
-    BOOL,
-    STRING,
-    U32,
-    Tensors,
-    gguf_name,
-    model_entries,
-    read_safetensors,
-    tokenizer_entries,
-    write_gguf,
-)
+from gguf_files import gguf_name, q8_0, read_safetensors, write_tiny
 
 import pocketr1
 from pocketr1 import bundle
@@ -31,56 +20,11 @@ from pocketr1.errors import CheckpointError, UsageError
 TINY = locate("tiny").path
 
 
-def q8_0(rows: np.ndarray) -> bytes:
-    """Quantize as ggml's reference does: one f16 scale for 32 signed codes."""
-    blocks = rows.astype(np.float32).reshape(-1, 32)
-    scale = np.abs(blocks).max(axis=1, keepdims=True) / np.float32(127)
-    inverse = np.divide(1, scale, where=scale > 0, out=np.zeros_like(scale))
-    codes = np.round(blocks * inverse).astype(np.int8)
-    halves = scale.astype("<f2").view(np.uint8)
-    return np.concatenate([halves, codes.view(np.uint8)], axis=1).tobytes()
-
-
-def q4_1(rows: np.ndarray) -> bytes:
-    blocks = rows.astype(np.float32).reshape(-1, 32)
-    low, high = blocks.min(axis=1, keepdims=True), blocks.max(axis=1, keepdims=True)
-    scale = ((high - low) / 15).astype("<f2")
-    codes = np.clip(np.round((blocks - low) / scale.astype(np.float32)), 0, 15).astype(np.uint8)
-    nibbles = codes[:, :16] | codes[:, 16:] << 4
-    ends = [scale.view(np.uint8), low.astype("<f2").view(np.uint8)]
-    return np.concatenate([*ends, nibbles], axis=1).tobytes()
-
-
 @pytest.fixture(scope="session")
 def tiny_tensors() -> dict[str, np.ndarray]:
     """Tiny R1's weights by GGUF's names, float32."""
     weights = read_safetensors(TINY / "model.safetensors")
     return {gguf_name(name): array for name, array in weights.items()}
-
-
-def write_tiny(path: Path, weights: dict[str, np.ndarray], last: str = "Q8_0") -> Path:
-    """Tiny R1 as Q8_0 with its tokenizer; the head in another type."""
-    config = json.loads((TINY / "config.json").read_text())
-    settings = json.loads((TINY / "tokenizer_config.json").read_text("utf-8"))
-    tree = json.loads((TINY / "tokenizer.json").read_text("utf-8"))
-    entries = [
-        *model_entries(config),
-        *tokenizer_entries(tree, config["vocab_size"], "deepseek-r1-qwen"),
-        ("tokenizer.ggml.bos_token_id", U32, config["bos_token_id"]),
-        ("tokenizer.ggml.eos_token_id", U32, config["eos_token_id"]),
-        ("tokenizer.ggml.add_bos_token", BOOL, True),
-        ("tokenizer.chat_template", STRING, settings["chat_template"]),
-    ]
-    tensors: Tensors = {}
-    for name, array in weights.items():
-        if array.ndim == 1:
-            tensors[name] = (0, array.shape, array.astype("<f4").tobytes())
-        elif name == "output.weight" and last == "Q4_1":
-            tensors[name] = (3, array.shape, q4_1(array))
-        else:
-            tensors[name] = (8, array.shape, q8_0(array))
-    write_gguf(path, entries, tensors)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -217,6 +161,24 @@ def test_run_answers_from_the_file_and_says_where_the_bundle_lies(
     assert main(question) == 0
     second = capsys.readouterr()
     assert second.out == first.out and "kept in" not in second.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["bench", "--prompt-tokens", "8", "--gen-tokens", "4", "--repeat", "1"],
+        ["compress", "-o", "OUT", "--gate-task", "tiny", "--gate-limit", "4", "--max-drop", "100"],
+    ],
+    ids=["bench", "compress"],
+)
+def test_bench_and_a_gate_keep_the_bundle_where_one_says(
+    tiny_q8: Path, tmp_path: Path, own_cache: Path, line: list[str]
+) -> None:
+    place = tmp_path / "elsewhere"
+    words = [str(tmp_path / "out") if word == "OUT" else word for word in line]
+    assert main([words[0], str(tiny_q8), *words[1:], "--cache", str(place)]) == 0
+    assert [path.name.startswith("tiny_q8-") for path in (place / "gguf").iterdir()] == [True]
+    assert not own_cache.exists()
 
 
 def test_a_malformed_file_is_an_error_of_the_command(

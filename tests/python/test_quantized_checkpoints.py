@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 from checkpoint_files import write_safetensors
+from quantized_files import e4m3_values, write_gptq
 
 import pocketr1
 from pocketr1 import bundle, checkpoint
 from pocketr1.errors import CheckpointError
 
+TINY = Path(__file__).parents[2] / "models" / "tiny-r1"
 GOLDEN = Path(__file__).parents[1] / "golden" / "quantized"
 #: The format that holds each as it is, in its q projection.
 EXACT = {
@@ -141,6 +143,82 @@ def test_codes_of_eight_bits_are_carried_where_none_is_the_lowest(tmp_path: Path
         bundle.read_weights(tmp_path / "b", "layers.0.up.weight"),
         opened.read_rows("layers.0.up.weight"),
     )
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_gptq_of_any_width_is_read_as_autogptq_lays_it_out(
+    tmp_path: Path, bits: int, symmetric: bool
+) -> None:
+    meant = write_gptq(TINY, tmp_path / "gptq", bits, symmetric=symmetric)
+    opened = checkpoint.open(tmp_path / "gptq")
+    encoded = {
+        t.source_name.rpartition(".")[0] + ".weight": name
+        for name, t in opened.tensors.items()
+        if t.decoder is not None
+    }
+    assert set(encoded) == set(meant) and len(meant) == 28
+    for stored, name in encoded.items():
+        assert np.array_equal(opened.read_rows(name), meant[stored])
+        assert np.array_equal(opened.read_rows(name, 17, 42), meant[stored][17:42])
+
+
+@pytest.mark.parametrize("bits", [2, 3])
+def test_gptq_of_few_bits_is_decoded_and_quantized_anew(tmp_path: Path, bits: int) -> None:
+    meant = write_gptq(TINY, tmp_path / "gptq", bits)
+    report = pocketr1.Quantizer(
+        tmp_path / "gptq", output_path=tmp_path / "out", bits=8, group_size=32
+    ).run()
+    assert (report.carried_tensors, report.requantized_tensors) == (0, 28)
+    weights = meant["model.layers.2.mlp.down_proj.weight"]
+    wrong = bundle.read_weights(tmp_path / "out", "layers.2.down.weight") - weights
+    assert np.linalg.norm(wrong) < 0.01 * np.linalg.norm(weights)
+
+
+def test_scales_that_are_powers_of_two_are_read_and_carried(tmp_path: Path) -> None:
+    """E8M0 is a power of two's exponent with bias 127 (OCP Microscaling 1.0, section 5.4.1)."""
+    source = edited(tmp_path, "fp8-blocks")
+    source.scheme["scale_fmt"] = "ue8m0"
+    exponents = {}
+    for number, name in enumerate(n for n in source.tensors if n.endswith("_scale_inv")):
+        shape = source.tensors[name][1]
+        codes = (100 + number + np.arange(np.prod(shape))).astype(np.uint8).reshape(shape)
+        exponents[name] = codes
+        source.put(name, codes, "F8_E8M0")
+    opened = checkpoint.open(source.write())
+    out = tmp_path / "out"
+    report = pocketr1.Quantizer(source.path, output_path=out, bits="f8", head_bits=16).run()
+    assert report.carried_tensors == len(exponents) == 7
+    values = e4m3_values()
+    for name, tensor in opened.tensors.items():
+        if tensor.decoder is None:
+            continue
+        _, shape, data = source.tensors[tensor.source_name]
+        codes = np.frombuffer(data, np.uint8).reshape(shape)
+        numbers = np.where(codes < 128, 1, -1) * values[codes & 127].astype(np.float64)
+        exponent = exponents[f"{tensor.source_name}_scale_inv"].astype(int) - 127
+        wide = exponent.repeat(128, 0).repeat(128, 1)[: shape[0], : shape[1]]
+        assert np.array_equal(opened.read_rows(name), numbers * 2.0**wide)
+        assert np.array_equal(bundle.read_weights(out, name), numbers * 2.0**wide)
+
+
+@pytest.mark.parametrize("code", [0, 254])
+def test_the_ends_of_e8m0_are_numbers_and_255_is_none(tmp_path: Path, code: int) -> None:
+    source = edited(tmp_path, "fp8-blocks")
+    name = f"{Q}.weight_scale_inv"
+    shape = source.tensors[name][1]
+    ones = np.zeros(source.tensors[f"{Q}.weight"][1], np.uint8)
+    ones[0, 0] = 0x38  # 1.0
+    source.put(f"{Q}.weight", ones)
+    source.put(name, np.full(shape, code, np.uint8), "F8_E8M0")
+    rows = checkpoint.open(source.write()).read_rows("layers.0.q.weight")
+    assert rows[0, 0] == 2.0 ** (code - 127) and not rows[1:].any()
+    source.put(name, np.full(shape, 255, np.uint8))
+    source.write()
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.open(source.path).read_rows("layers.0.q.weight")
+    assert caught.value.code == "checkpoint-encoded-value"
+    assert caught.value.params["tensor"] == name
 
 
 class Edited:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pocketr1.cli.imported import runnable
+from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.numbers import whole
 from pocketr1.cli.options import Cpus, Json, Model, Threads
 from pocketr1.cli.output import print_json, say
@@ -82,6 +82,7 @@ def bench(
     task: Annotated[str | None, typer.Option(metavar="FILE", help="cli-option-task")] = None,
     text: Annotated[str | None, typer.Option(metavar="FILE", help="cli-option-text")] = None,
     speculate: Speculate = "off",
+    cache: Cache = None,
     json: Json = False,
 ) -> None:
     """Measure, then print a table or the report."""
@@ -109,7 +110,7 @@ def bench(
     first_kv, *more_kv = _names(kv_format) or ("",)
     if more_kv and against is None:
         raise UsageError("bench-needs", option="--kv-format " + kv_format, needs="--against")
-    model = runnable(model, threads=threads)
+    model = runnable(model, cache, threads)
     # What is pinned here is inherited by every process that measures, the peers' too.
     with pinned(cpus) as here:
         threads = threads or (None if here is None else len(here))

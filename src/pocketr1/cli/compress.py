@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pocketr1 import messages
 from pocketr1.cli.evaluate import MaxDrop, MaxKld, write_page
-from pocketr1.cli.imported import runnable
+from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.numbers import bits as bits_of
 from pocketr1.cli.numbers import decimal, size, whole
 from pocketr1.cli.options import Json, Threads
@@ -17,7 +19,7 @@ from pocketr1.cli.progress import progress_bar
 from pocketr1.errors import CancelledError, CompressionError, UsageError
 
 if TYPE_CHECKING:
-    from pocketr1.compress import CompressionReport, Estimate, Progress
+    from pocketr1.compress import CompressionReport, Estimate, Progress, TargetEstimate
     from pocketr1.evaluate import EvaluationGate
 
 __all__ = ["compress"]
@@ -111,6 +113,7 @@ def compress(
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="cli-option-keep-failed")
     ] = False,
+    cache: Cache = None,
     json: Json = False,
 ) -> None:
     """Compress and judge, or estimate, then print a table or the report."""
@@ -124,6 +127,7 @@ def compress(
         ("--max-kld", max_kld),
         ("--gate-html", gate_html),
         ("--keep-failed", keep_failed or None),
+        ("--cache", cache),
     ):
         if value is not None and not gated:
             raise UsageError("compress-gate-option", option=option)
@@ -133,7 +137,7 @@ def compress(
         target = Target(target_size, target_bpw, target_kld)
     if calibrate and calibration_samples is None:
         calibration_samples = DEFAULTS.calibration_samples
-    judged = runnable(source, threads=threads) if gated else source
+    judged = runnable(source, cache, threads) if gated else source
     with progress_bar() as bar:
         gate = None
         if gated:
@@ -164,7 +168,7 @@ def compress(
             keep_failed=keep_failed,
         )
         if dry_run:
-            result: Estimate | CompressionReport = quantizer.estimate()
+            result: Estimate | TargetEstimate | CompressionReport = quantizer.estimate()
         else:
             try:
                 result = quantizer.run()
@@ -233,23 +237,11 @@ def _show_judgement(gate: EvaluationGate | None, html: str | None, json: bool) -
         show_evaluation(gate.report)
 
 
-def _rows(result: Estimate | CompressionReport) -> dict[str, str]:
-    from pocketr1.compress import Estimate
+def _rows(result: Estimate | TargetEstimate | CompressionReport) -> dict[str, str]:
+    from pocketr1.compress import CompressionReport
 
-    if isinstance(result, Estimate):
-        disk = f"{result.disk_needed_bytes / 1e6:.1f} MB ({result.disk_free_bytes / 1e6:.0f} MB)"
-        run = f"{result.run_memory_bytes / 1e6:.1f} MB"
-        return {
-            "cli-compress-source": f"{result.source_bytes / 1e6:.1f} MB",
-            "cli-compress-size": f"{result.output_bytes / 1e6:.1f} MB",
-            "cli-inspect-parameters-whole": f"{result.parameters / 1e6:.1f} M",
-            "cli-inspect-bits": f"{result.bits_per_weight:.3f} "
-            f"({result.decoder_bits_per_weight:.3f})",
-            "cli-compress-time": f"{result.seconds:.1f} s",
-            "cli-compress-memory": f"{result.peak_memory_bytes / 1e6:.1f} MB",
-            "cli-compress-disk": disk,
-            "cli-compress-run-memory": run,
-        }
+    if not isinstance(result, CompressionReport):
+        return _estimate_rows(result)
     bundle = result.bundle
     worst = max(bundle.tensors, key=lambda tensor: tensor.relative_rms or 0.0)
     rows = {
@@ -270,6 +262,41 @@ def _rows(result: Estimate | CompressionReport) -> dict[str, str]:
     if result.resumed_segments:
         rows["cli-compress-resumed"] = f"{result.resumed_segments} / {bundle.segments}"
     return rows
+
+
+def _estimate_rows(result: Estimate | TargetEstimate) -> dict[str, str]:
+    from pocketr1.compress import TargetEstimate
+
+    rows = {"cli-compress-source": f"{result.source_bytes / 1e6:.1f} MB"}
+    if isinstance(result, TargetEstimate):
+        sizes = (result.smallest_bytes, result.largest_bytes)
+        bits = (result.smallest_bits_per_weight, result.largest_bits_per_weight)
+        answer = "unknown" if "divergence" in result.target else "met"
+        rows |= {
+            "cli-compress-target": messages.text(f"cli-compress-target-{answer}"),
+            "cli-compress-possible-size": " … ".join(f"{_up(size / 1e6, 1)} MB" for size in sizes),
+            "cli-compress-possible-bits": " … ".join(_up(each, 3) for each in bits),
+            "cli-compress-size-most": f"{result.output_bytes / 1e6:.1f} MB",
+            "cli-compress-sensitivities": f"{result.matrices} ({result.sensitivity_seconds:.1f} s)",
+        }
+    else:
+        rows["cli-compress-size"] = f"{result.output_bytes / 1e6:.1f} MB"
+    rows["cli-inspect-parameters-whole"] = f"{result.parameters / 1e6:.1f} M"
+    if not isinstance(result, TargetEstimate):
+        whole, decoder = result.bits_per_weight, result.decoder_bits_per_weight
+        rows["cli-inspect-bits"] = f"{whole:.3f} ({decoder:.3f})"
+    needed, free = result.disk_needed_bytes, result.disk_free_bytes
+    return rows | {
+        "cli-compress-time": f"{result.seconds:.1f} s",
+        "cli-compress-memory": f"{result.peak_memory_bytes / 1e6:.1f} MB",
+        "cli-compress-disk": f"{needed / 1e6:.1f} MB ({free / 1e6:.0f} MB)",
+        "cli-compress-run-memory": f"{result.run_memory_bytes / 1e6:.1f} MB",
+    }
+
+
+def _up(value: float, digits: int) -> str:
+    """Return a number rounded up: asked for as a target, the least possible is possible."""
+    return f"{math.ceil(value * 10**digits) / 10**digits:.{digits}f}"
 
 
 def _options_of(weight_format: str) -> str:

@@ -211,6 +211,7 @@ def _fits(row: Assessment) -> str:
 
 def _advice(findings: Findings, advice: Advice) -> list[str]:
     from pocketr1.doctor import COMFORTABLE
+    from pocketr1.doctor.candidates import USUAL_BITS
 
     best = advice.best
     if best is None:
@@ -235,6 +236,8 @@ def _advice(findings: Findings, advice: Advice) -> list[str]:
         )
     ]
     cpu = findings.cpu
+    if best.candidate.bits < USUAL_BITS:
+        lines.append(text("doctor-advice-few-bits", bits=best.candidate.bits))
     if not best.comfortable:
         lines.append(text("doctor-advice-slow"))
     if advice.passed_over is not None:

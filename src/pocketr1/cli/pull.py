@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["pull"]
 
 #: Bits that can be asked for, and the group size that suits them.
-_GROUP_SIZES = {8: 128, 4: 64}
+_GROUP_SIZES = {8: 128, 4: 64, 3: 64, 2: 32}
 
 
 def pull(
@@ -32,7 +32,7 @@ def pull(
         int | None,
         typer.Option(
             "--compress",
-            metavar="{8,4}",
+            metavar="{8,4,3,2}",
             parser=whole("--compress"),
             help="cli-option-pull-compress",
         ),

@@ -64,7 +64,11 @@ quantized already: taken as they are, or decoded and quantized anew) and `carryi
 would have carried most of the latter, or null); with `--dry-run` the
 estimate: `source_bytes`, `parameters`, `output_bytes`, `weight_bytes`, `bits_per_weight`,
 `decoder_bits_per_weight`, `seconds`, `peak_memory_bytes`, `disk_needed_bytes`, `disk_free_bytes`,
-`run_memory_bytes`, `kv_bytes_per_token`.
+`run_memory_bytes`, `kv_bytes_per_token`. With a target it has `target` (`size`,
+`bits_per_weight` or `divergence`), `smallest_bytes`, `largest_bytes`, `smallest_bits_per_weight`
+and `largest_bits_per_weight` (what is possible), `matrices` (that will be measured) and
+`sensitivity_seconds` (what that takes of `seconds`) in place of `weight_bytes` and the bits per
+weight; `output_bytes` and what follows from it are at most so.
 
 `distill`: `bundle` (the report on what was made), `kld_before` and `kld_after` (nats a token, by
 the engine, on text that was not trained on), `steps`, `seconds`.

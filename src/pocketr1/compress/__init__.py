@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pocketr1.compress.defaults import BITS, DEFAULTS, GROUP_SIZES, KEEP, Defaults
-from pocketr1.compress.estimate import Estimate
-from pocketr1.compress.gate import Gate, Judgement
+from pocketr1.compress.estimate import Estimate, TargetEstimate
+from pocketr1.compress.gate import Gate, Judgement, SeparatingGate
 from pocketr1.compress.imported import (
     ImportedModel,
     cache_directory,
@@ -29,7 +29,9 @@ __all__ = [
     "Progress",
     "Quantizer",
     "Recipe",
+    "SeparatingGate",
     "Target",
+    "TargetEstimate",
     "cache_directory",
     "find_or_import",
     "import_gguf",

@@ -1,10 +1,11 @@
 """Quantize a model layer by layer against the inputs that each layer really gets.
 
 Each layer is run with its own weights in full precision on what the layers before it, quantized
-already, make of the calibration text. From that its channels are equalized (equalize.py) and its
-matrices quantized with error feedback (gptq.py). A gate then measures, on tokens of their own, how
-far the whole model is from the original with this layer quantized so, and how far with it rounded
-plainly; the better is kept. What is kept runs on, so that later layers see its errors.
+already, make of the calibration text. Its channels are equalized (equalized.py), and by what its
+matrices read they are quantized with error feedback (gptq.py). A gate then measures, on tokens of
+their own, how far the whole model is from the original with this layer quantized so, and how far
+with it rounded plainly, the layers that follow in 8 bits; the better is kept. What is kept runs on,
+so that later layers see its errors.
 
 All states lie on disk, one layer in memory; a killed job goes on at the layer it was at.
 """
@@ -22,21 +23,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketr1 import _core, checkpoint
+from pocketr1 import checkpoint
 from pocketr1.bundle import Part, PartError, TensorPlan
 from pocketr1.bundle.files import write_file
 from pocketr1.compress.calibration import CalibrationText
-from pocketr1.compress.distance import Distance, Sequences
-from pocketr1.compress.equalize import Array, equalize_keys, equalize_layer, equalize_norm
-from pocketr1.compress.gptq import Feedback, quantize_matrix, slabs
-from pocketr1.compress.gram import Gram, GramObserver
-from pocketr1.compress.partial_model import Hidden, PartialModel, Place, checkpoint_places
-from pocketr1.compress.units import Packed, Unit, joined, new_array, rows_of
+from pocketr1.compress.distance import Distance, Sequences, embedded
+from pocketr1.compress.equalize import READERS, Array
+from pocketr1.compress.equalized import Equalized, normed
+from pocketr1.compress.gptq import Feedback
+from pocketr1.compress.gram import Gram, GramObserver, scaled
+from pocketr1.compress.packing import carries, pack, pack_carried, pack_slabs, read
+from pocketr1.compress.partial_model import Hidden, PartialModel, Place
+from pocketr1.compress.units import Packed, Unit, new_array, rows_of
 
-__all__ = ["Calibrator", "Step"]
-
-_READERS = {"q": ("q", "k", "v"), "o": ("o",), "gate": ("gate", "up"), "down": ("down",)}
-_HEAD_SAMPLE = 4096  # rows of the head by which its channels are equalized
+__all__ = ["Calibrator", "Step", "Work"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Calibrator:
     def __init__(
         self,
         source: checkpoint.Checkpoint,
+        original: Mapping[str, Place],
         tensors: Iterable[TensorPlan],
         text: CalibrationText,
         directory: Path,
@@ -63,7 +64,8 @@ class Calibrator:
         """Prepare; nothing is computed yet.
 
         Args:
-            source: an uncompressed checkpoint.
+            source: a checkpoint.
+            original: where its tensors lie, none of them encoded.
             tensors: the bundle's, each with its format.
             text: what to calibrate and to measure with.
             directory: of the job's own files; an earlier run's are taken up.
@@ -77,22 +79,33 @@ class Calibrator:
         self._threads = threads
         self._tell = tell
         self._text = Sequences.of(text.samples)
-        self._gate = Sequences.of(text.gate)
-        self._original = checkpoint_places(source)
+        # Prompts count too: few of the tokens that a reasoner writes itself leave it in doubt, and
+        # on those alone the better of two was often the worse on another text.
+        self._gate = Sequences.of(text.gate, prompts=True)
         self._layers = len(source.spec.layers)
+        self._original = original
+        self._rest: dict[str, Place] = {}  # the whole model in 8 bits, once it is needed
         self._units: dict[int, Unit] = {}  # -1: embedding; behind the layers: norm and head
         directory.mkdir(parents=True, exist_ok=True)
         self._zeros = directory / "zeros"
         self._zeros.write_bytes(bytes(4 * self._spec.hidden_size))
-        self._work = _Work.of(source, len(self._text.ids), len(self._gate.ids))
+        formats = {name: tensor.format for name, tensor in self._plans.items()}
+        self._equalized = Equalized(
+            source, original, formats, text, directory.with_name("equalized"), threads
+        )
+        self._work = Work.of(
+            source, len(self._text.ids), len(self._gate.ids), self._equalized.tokens
+        )
         self._at = "reference"
         self._distance = Distance(
-            source,
+            source.spec,
+            self._original,
+            lambda: embedded(source, self._gate.ids),
             self._gate,
             directory / "reference.npy",
             self._zeros,
             threads,
-            lambda rows: self._advance(rows * self._work.gated(0)),
+            lambda rows: self._advance(rows * self._work.reference),
         )
 
     def part(self, name: str, part: Part) -> tuple[NDArray[np.uint8], PartError]:
@@ -131,6 +144,10 @@ class Calibrator:
             return self._embedding(path)
         if not self._states("text", number).exists():
             self._unit(number - 1)
+        if not self._rest:
+            self._at = "equalize"
+            self._equalized.make(lambda rows: self._advance(rows * self._work.full_layer))
+            self._rest = self._equalized.places()
         self._work.done = max(self._work.done, self._work.before(number))
         self._at = f"layers.{number}" if number < self._layers else "head.weight"
         return self._layer(number, path) if number < self._layers else self._head(path)
@@ -139,7 +156,7 @@ class Calibrator:
 
     def _embedding(self, path: Path) -> Unit:
         self._at = "embed.weight"
-        packed = self._rounded("embed.weight")
+        packed = self._slabs("embed.weight")
         for which, text in (("text", self._text), ("gate", self._gate)):
             with self._new_states(which, 0, text) as states:
                 states[:] = rows_of(packed, text.ids)
@@ -173,21 +190,18 @@ class Calibrator:
         grams = {name.split(".")[2]: gram.take() for name, gram in observer.grams.items()}
         observer.grams.clear()
         tensors = {
-            name[len(prefix) :]: self._read(name)
-            for name in self._original
+            name[len(prefix) :]: read(self._source, name)
+            for name in self._source.tensors
             if name.startswith(prefix)
         }
         plain = {
             prefix + name: self._pack(prefix + name, weights) for name, weights in tensors.items()
         }
-        formats = {name: self._plans[prefix + name].format for name in tensors}
-        layer = self._spec.layers[number]
-        if not self._spec.qk_norm:
-            equalize_keys(tensors, grams["q"], layer, self._spec.head_dim)
-        shares = equalize_layer(tensors, formats, grams, layer, self._spec.head_dim, self._threads)
+        factors = self._equalized.factors(number)
+        factors.apply(tensors, self._spec.layers[number])
         fitted = {}
-        for reads, readers in _READERS.items():
-            feedback = Feedback.of(grams.pop(reads))
+        for reads, readers in READERS.items():
+            feedback = Feedback.of(scaled(grams.pop(reads), factors.inputs[reads]))
             for reader in readers:
                 name = f"{reader}.weight"
                 fitted[prefix + name] = self._pack(prefix + name, tensors[name], feedback)
@@ -197,46 +211,37 @@ class Calibrator:
             if values.ndim == 1:
                 fitted[prefix + name] = self._pack(prefix + name, values)
         unit, notes = self._better(number, path, plain, fitted)
-        notes["equalized"] = shares
-        model = self._model(
-            {**self._original, **unit.places()}, range(number, number + 1), self._text
-        )
+        notes["equalized"] = dict(factors.shares)
+        model = self._model(unit.places(), range(number, number + 1), self._text)
         for which, text in (("text", self._text), ("gate", self._gate)):
             with self._new_states(which, number + 1, text) as out:
                 model.forward(
                     self._read_states(which, number),
                     text.lengths,
                     out=out,
-                    advance=lambda rows: self._advance(rows * self._work.packed_layer),
+                    advance=lambda rows: self._advance(rows * self._work.layer),
                 )
         return self._keep(unit, path, notes, number)
 
     def _head(self, path: Path) -> Unit:
         """Norm and head, measured together with the last layer, which needs no other run."""
         spec = self._spec
-        gain = self._read("final_norm.weight")
+        gain = read(self._source, "final_norm.weight")
         plain = {"final_norm.weight": self._pack("final_norm.weight", gain)}
         if spec.tied_embeddings:
             return Unit.write(path, plain)
+        plain["head.weight"] = self._slabs("head.weight")
+        if carries(self._source, "head.weight", self._plans["head.weight"].format):
+            return Unit.write(path, plain)
+        share, factors = self._equalized.head_factors()
+        gain = gain / factors
         states = self._read_states("text", self._layers)
         gram = Gram(spec.hidden_size)
         for begin in range(0, len(states), 1024):
-            rows = states[begin : begin + 1024]
-            mean = np.square(rows).mean(axis=1, keepdims=True, dtype=np.float64)
-            normed = rows / np.sqrt(mean + spec.rms_norm_eps) * gain
-            gram.add(normed.astype(np.float32))
-        matrix = gram.take()
-        plain["head.weight"] = self._rounded("head.weight")
-        vocabulary = spec.vocab_size
-        step = max(1, vocabulary // _HEAD_SAMPLE)
-        sample = np.concatenate(
-            [self._read("head.weight", row, row + 1) for row in range(0, vocabulary, step)]
-        )
-        plan = self._plans["head.weight"]
-        gain, factors, share = equalize_norm(gain, sample, plan.format, matrix, self._threads)
+            gram.add(normed(states[begin : begin + 1024], gain, spec.rms_norm_eps))
         fitted = {
             "final_norm.weight": self._pack("final_norm.weight", gain),
-            "head.weight": self._rounded("head.weight", Feedback.of(matrix), factors),
+            "head.weight": self._slabs("head.weight", Feedback.of(gram.take()), factors),
         }
         unit, notes = self._better(self._layers, path, plain, fitted)
         notes["equalized"] = {"head": share}
@@ -266,6 +271,8 @@ class Calibrator:
         kept = unit.rename(path)
         for which, before in (("text", number), ("gate", number - 1)):
             self._states(which, before).unlink(missing_ok=True)
+        # The last layer's input is the head's too, which is measured from there.
+        self._equalized.remove(number)
         return kept
 
     # Measuring.
@@ -273,7 +280,7 @@ class Calibrator:
     def _divergence(self, number: int, unit: Unit) -> float:
         """Mean KL divergence from the original, in nats, with this unit and all before it."""
         begin = min(number, self._layers - 1)
-        places = dict(self._original)
+        places = dict(self._rest)
         if self._spec.tied_embeddings:
             places.update(self._unit(-1).places())
         if number == self._layers:
@@ -296,53 +303,19 @@ class Calibrator:
 
     # Weights.
 
-    def _read(self, name: str, begin: int = 0, end: int | None = None) -> Array:
-        rows = self._source.read_rows(name, begin, end)
-        return checkpoint.as_float32(rows, self._source.tensors[name].dtype)
-
     def _pack(self, name: str, weights: Array, feedback: Feedback | None = None) -> Packed:
-        """Quantize a tensor that is in memory; with feedback where its format has codes."""
-        plan = self._plans[name]
-        rows = np.ascontiguousarray(weights, np.float32)
-        if feedback is not None and plan.format.startswith("w"):
-            data = quantize_matrix(rows, plan.format, feedback, threads=self._threads, name=name)
-        else:
-            data = self._converted(name, rows)
-        return Packed(plan.format, plan.shape, data, _errors(rows, data, plan))
-
-    def _converted(self, name: str, rows: Array) -> NDArray[np.uint8]:
-        """Return the bytes of rows, rounded to nearest."""
         weight_format = self._plans[name].format
-        if weight_format == "bf16":
-            bits = rows.view(np.uint32)
-            rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
-            return rounded.astype("<u2").reshape(-1).view(np.uint8)
-        data, *_ = _core.quantize_rows(rows, "f32", weight_format, self._threads, name, 0)
-        return data
+        if carries(self._source, name, weight_format):
+            return pack_carried(self._source, name, weight_format)
+        return pack(name, weights, weight_format, self._threads, feedback)
 
-    def _rounded(
+    def _slabs(
         self, name: str, feedback: Feedback | None = None, factors: Array | None = None
     ) -> Packed:
-        """Quantize embedding or head, a slab of rows after the other."""
-        plan = self._plans[name]
-        parts: list[tuple[int, NDArray[np.uint8]]] = []
-        errors = []
-        for begin, end in slabs(plan.rows, plan.cols):
-            weights = self._read(name, begin, end)
-            if factors is not None:
-                weights = weights * factors
-            rows = np.ascontiguousarray(weights, np.float32)
-            some = TensorPlan(name, plan.format, (end - begin, plan.cols))
-            if feedback is not None and plan.format.startswith("w"):
-                data = quantize_matrix(
-                    rows, plan.format, feedback, threads=self._threads, name=name
-                )
-            else:
-                data = self._converted(name, rows)
-            parts.append((end - begin, data))
-            errors.append(_errors(rows, data, some))
-        whole = joined(plan.format, plan.cols, parts)
-        return Packed(plan.format, plan.shape, whole, np.concatenate(errors))
+        weight_format = self._plans[name].format
+        if carries(self._source, name, weight_format):
+            return pack_carried(self._source, name, weight_format)
+        return pack_slabs(self._source, name, weight_format, self._threads, feedback, factors)
 
     def _advance(self, work: int) -> None:
         self._work.done += work
@@ -350,7 +323,7 @@ class Calibrator:
 
 
 @dataclass
-class _Work:
+class Work:
     """What a job costs, in multiplications as our engine does them packed.
 
     Those in full precision take about four times as long.
@@ -363,10 +336,13 @@ class _Work:
     factors: int  # of one of four factors
     tokens: int
     gate_tokens: int
+    equalizing_tokens: int
     done: int = 0
 
     @classmethod
-    def of(cls, source: checkpoint.Checkpoint, tokens: int, gate_tokens: int) -> _Work:
+    def of(
+        cls, source: checkpoint.Checkpoint, tokens: int, gate_tokens: int, equalizing_tokens: int
+    ) -> Work:
         spec = source.spec
         sizes = [
             math.prod(tensor.shape)
@@ -383,44 +359,37 @@ class _Work:
             factors=sum(size**3 for size in inputs) // 3,
             tokens=tokens,
             gate_tokens=gate_tokens,
+            equalizing_tokens=equalizing_tokens,
         )
+
+    @property
+    def full_layer(self) -> int:
+        return 4 * self.layer
 
     @property
     def watched_layer(self) -> int:
-        return 4 * self.layer + self.gram
+        return self.full_layer + self.gram
 
     @property
-    def packed_layer(self) -> int:
-        return self.layer
+    def reference(self) -> int:
+        return self.layers * self.full_layer + 4 * self.head
 
     def gated(self, first: int) -> int:
-        return 4 * (self.layer * (self.layers - first) + self.head)
+        return self.layer * (self.layers - first) + self.head
 
     def before(self, number: int) -> int:
         """What is done when unit ``number`` begins."""
+        prepared = self.equalizing_tokens * self.layers * self.full_layer
         if not number:
-            return 0
+            return prepared
         layers = number * (
-            self.tokens * (self.watched_layer + self.packed_layer)
-            + self.gate_tokens * self.packed_layer
+            self.tokens * (self.watched_layer + self.layer)
+            + self.gate_tokens * self.layer
             + 4 * self.factors
         )
         gates = sum(self.gated(min(first, self.layers - 1)) for first in range(number))
-        return layers + self.gate_tokens * (2 * gates + self.gated(0))
+        return prepared + layers + self.gate_tokens * (2 * gates + self.reference)
 
     @property
     def total(self) -> int:
         return self.before(self.layers) + 2 * self.gate_tokens * self.gated(self.layers - 1)
-
-
-def _errors(rows: Array, data: NDArray[np.uint8], plan: TensorPlan) -> NDArray[np.float64]:
-    """Return the errors of each block of 16 rows, as :class:`Packed` has them."""
-    stored = _core.dequantize_rows(data, plan.format, plan.rows, plan.cols)
-    exact = rows.reshape(plan.rows, plan.cols)
-    blocks = range(0, plan.rows, 16)
-    table = np.empty((len(blocks), 3), np.float64)
-    for number, begin in enumerate(blocks):
-        block = exact[begin : begin + 16].astype(np.float64)
-        wrong = block - stored[begin : begin + 16]
-        table[number] = np.square(wrong).sum(), np.square(block).sum(), np.abs(wrong).max()
-    return table

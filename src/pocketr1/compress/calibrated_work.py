@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from pocketr1.compress.calibration import (
     Prompts,
     gather,
 )
+from pocketr1.compress.original import decoded_bytes
+from pocketr1.compress.partial_model import Place
 from pocketr1.engine import Engine
 
-__all__ = ["CalibratedWork", "calibration_text", "scratch_bytes"]
+__all__ = ["CalibratedWork", "calibration_text", "missing_scratch", "scratch_bytes"]
 
 #: Stage, done, total, what is at work.
 Tell = Callable[[str, int, int, str], None]
@@ -37,6 +39,7 @@ class CalibratedWork:
     def __init__(
         self,
         source: checkpoint.Checkpoint,
+        original: Mapping[str, Place],
         writer: BundleWriter,
         text: CalibrationText,
         threads: int,
@@ -47,6 +50,7 @@ class CalibratedWork:
         self._text = text
         self._calibrator = Calibrator(
             source,
+            original,
             writer.layout.tensors,
             text,
             writer.work / "units",
@@ -95,13 +99,14 @@ def calibration_text(
             return CalibrationText.from_dict(document["text"])
     from pocketr1.chat import ChatTemplate, load_tokenizer
 
-    tokenizer = load_tokenizer(source.path)
+    model_files = _model_files(source, directory)
+    tokenizer = load_tokenizer(model_files)
     text = gather(
         prompts,
         samples,
         model,
         tokenizer,
-        ChatTemplate.load(source.path, tokenizer),
+        ChatTemplate.load(model_files, tokenizer),
         lambda done, total: tell("reason", done, total, ""),
     )
     with explain_write_errors(kept):
@@ -110,14 +115,35 @@ def calibration_text(
     return text
 
 
-def scratch_bytes(spec: arch.ModelSpec, layout: BundleLayout) -> int:
+def _model_files(source: checkpoint.Checkpoint, directory: Path) -> Path:
+    """Return a directory with the tokenizer: of a GGUF file, that is made."""
+    if source.path.is_dir():
+        return source.path
+    files = directory / "tokenizer"
+    files.mkdir(parents=True, exist_ok=True)
+    for file in source.tokenizer_files:
+        write_file(files / file.name, file.read_bytes())
+    return files
+
+
+def scratch_bytes(source: checkpoint.Checkpoint, layout: BundleLayout) -> int:
     """Return what a calibrated job needs on the disk beside the bundle, at most."""
+    spec = source.spec
     parameters = sum(math.prod(shape) for shape in arch.expected_tensors(spec).values())
-    reasoning = parameters + parameters // 50  # in 8 bits, while it makes its own text
+    whole = parameters + parameters // 50  # in 8 bits: it makes its own text, and is measured with
     states = 2 * 4 * spec.hidden_size * (CALIBRATION_TOKENS + GATE_TOKENS)
     probabilities = 2 * spec.vocab_size * GATE_TOKENS
     sizes: dict[str, int] = {}
     for tensor, size in zip(layout.tensors, layout.tensor_bytes(), strict=True):
         unit = ".".join(tensor.name.split(".")[:2])
         sizes[unit] = sizes.get(unit, 0) + size
-    return max(reasoning, states + probabilities + 4 * max(sizes.values()))
+    decoded = decoded_bytes(source)
+    return whole + decoded + states + probabilities + 4 * max(sizes.values())
+
+
+def missing_scratch(
+    writer: BundleWriter, source: checkpoint.Checkpoint, layout: BundleLayout
+) -> int:
+    """Return what of that is still to come: what an earlier run left lies on the disk already."""
+    files = [path for path in writer.work.rglob("*") if path.is_file()]
+    return max(0, scratch_bytes(source, layout) - sum(path.stat().st_size for path in files))

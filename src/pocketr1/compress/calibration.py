@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 __all__ = [
     "CALIBRATION_TOKENS",
     "GATE_TOKENS",
+    "REASONING_BATCH",
     "CalibrationText",
     "Prompts",
     "Sample",
+    "first_tokens",
     "gather",
     "lengths_and_ids",
+    "longest_sample",
     "read_prompts",
 ]
 
@@ -40,12 +43,14 @@ __all__ = [
 CALIBRATION_TOKENS = 32_768
 GATE_TOKENS = 4_096
 
+#: Answers that the model writes together while it makes its text.
+REASONING_BATCH = 32
+
 _GATE_SHARE = 9  # every ninth sample is the gate's, until it has enough
 _LONGEST = 1_024  # tokens of a sample
 _SHORTEST = 48
 _LARGEST_FILE = 64 << 20  # bytes
 _SEED = 1
-_BATCH = 32  # answers at a time
 _PROMPT_KEYS = ("question", "problem", "input", "prompt")
 
 
@@ -158,6 +163,11 @@ def read_prompts(path: str | Path | None) -> Prompts:
     return Prompts(tuple(questions), tuple(texts), path.name)
 
 
+def longest_sample(samples: int) -> int:
+    """Return the most tokens that each of so many samples may have."""
+    return min(_LONGEST, max(_SHORTEST, (CALIBRATION_TOKENS + GATE_TOKENS) // samples))
+
+
 def gather(
     prompts: Prompts,
     samples: int,
@@ -180,7 +190,7 @@ def gather(
 
     Raises UsageError (``calibration-short``) where the text has too few tokens to calibrate.
     """
-    longest = min(_LONGEST, max(_SHORTEST, (CALIBRATION_TOKENS + GATE_TOKENS) // samples))
+    longest = longest_sample(samples)
     found: list[Sample] = []
     for text in prompts.texts:
         ids = tokenizer.encode_text(text)
@@ -190,16 +200,16 @@ def gather(
     left = samples - len(found)
     if prompts.questions and left > 0:
         total = min(left * longest, CALIBRATION_TOKENS + GATE_TOKENS)
-        advance(0, total)
+        done = 0
+
+        def made(tokens: int) -> None:
+            nonlocal done
+            done += tokens
+            advance(min(done, total), total)
+
         with model() as engine:
-            found += _continued(
-                prompts.questions,
-                left,
-                longest,
-                engine,
-                template,
-                lambda done: advance(min(done, total), total),
-            )
+            made(0)
+            found += _continued(prompts.questions, left, longest, engine, template, made)
     chosen, gate = _divide([sample for sample in found if len(sample.ids) > sample.prompt])
     if not chosen or not gate:
         raise UsageError("calibration-short", path=prompts.file or "")
@@ -223,13 +233,13 @@ def _continued(
         prompts.append(ids[: model.max_context // 2])
     done = 0
     made: dict[int, Sample] = {}
-    sampling = Sampling(seed=_SEED)
-    answers = model.generate_many(prompts, sampling, max_tokens=longest, batch=_BATCH)
+    answers = model.generate_many(
+        prompts, Sampling(seed=_SEED), max_tokens=longest, batch=REASONING_BATCH, advance=advance
+    )
     for completion in answers:
         prompt = prompts[completion.index]
         made[completion.index] = Sample((*prompt, *completion.token_ids), len(prompt))
         done += len(prompt) + len(completion.token_ids)
-        advance(done)
         if done >= CALIBRATION_TOKENS + GATE_TOKENS:
             break
     yield from (made[index] for index in sorted(made))
@@ -250,6 +260,18 @@ def _divide(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
             chosen.append(Sample(sample.ids[: CALIBRATION_TOKENS - tokens], sample.prompt))
             tokens += size
     return chosen, gate
+
+
+def first_tokens(samples: Sequence[Sample], limit: int) -> list[Sample]:
+    """Return the first samples, the last one cut, of at most ``limit`` tokens."""
+    found: list[Sample] = []
+    left = limit
+    for sample in samples:
+        if left < 2:
+            break
+        found.append(Sample(sample.ids[:left], sample.prompt))
+        left -= len(found[-1].ids)
+    return found
 
 
 def lengths_and_ids(samples: Sequence[Sample]) -> tuple[list[int], NDArray[np.int64]]:

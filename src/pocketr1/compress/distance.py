@@ -10,15 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketr1 import checkpoint
+from pocketr1 import arch, checkpoint
 from pocketr1.compress.calibration import Sample, lengths_and_ids
-from pocketr1.compress.partial_model import (
-    Hidden,
-    PartialModel,
-    Place,
-    bundle_logits,
-    checkpoint_places,
-)
+from pocketr1.compress.partial_model import Hidden, PartialModel, Place, bundle_logits
 from pocketr1.compress.units import new_array
 
 __all__ = ["Distance", "Sequences", "embedded"]
@@ -49,11 +43,13 @@ class Sequences:
 
 
 class Distance:
-    """Mean KL divergence from the original behind the counted tokens of some sequences."""
+    """Mean KL divergence from a model behind the counted tokens of some sequences."""
 
     def __init__(
         self,
-        source: checkpoint.Checkpoint,
+        spec: arch.ModelSpec,
+        places: Mapping[str, Place],
+        states: Callable[[], Hidden],
         text: Sequences,
         reference: Path,
         zeros: Path,
@@ -63,15 +59,19 @@ class Distance:
         """Prepare; nothing is computed yet.
 
         Args:
-            source: the original.
+            spec: of the model.
+            places: of its tensors.
+            states: returns what its first layer reads.
             text: what is measured on.
-            reference: a file for the original's log probabilities, float16; made where it is not
+            reference: a file for its log probabilities, float16; made where it is not
                 there, while ``advance`` is told the tokens done.
             zeros: see :class:`PartialModel`.
             threads: of the engine.
             advance: see ``reference``.
         """
-        self._source = source
+        self._spec = spec
+        self._original = places
+        self._states = states
         self._text = text
         self._path = reference
         self._zeros = zeros
@@ -119,12 +119,11 @@ class Distance:
 
     def _reference(self) -> NDArray[np.float16]:
         if not self._path.exists():
-            model = self._model(checkpoint_places(self._source), 0)
-            shape = (int(self._text.counted.sum()), self._source.spec.vocab_size)
+            model = self._model(self._original, 0)
+            shape = (int(self._text.counted.sum()), self._spec.vocab_size)
             with new_array(self._path, shape, np.float16) as out:
                 place = 0
-                states = embedded(self._source, self._text.ids)
-                for rows, logits in model.logits(states, self._text.lengths):
+                for rows, logits in model.logits(self._states(), self._text.lengths):
                     values = _log_softmax(logits[self._text.counted[rows]])
                     # Beyond float16 the probability is 0 in any case.
                     out[place : place + len(values)] = np.maximum(values, np.float32(-6e4))
@@ -134,11 +133,10 @@ class Distance:
         return reference
 
     def _model(self, places: Mapping[str, Place], begin: int) -> PartialModel:
-        spec = self._source.spec
         return PartialModel(
-            spec,
+            self._spec,
             places,
-            range(begin, len(spec.layers)),
+            range(begin, len(self._spec.layers)),
             head=True,
             zeros=self._zeros,
             threads=self._threads,

@@ -10,15 +10,15 @@ them. Xiao et al., SmoothQuant, 2022, section 4 (the factors below); Lin et al.,
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketr1 import _core
 from pocketr1.arch import LayerSpec
-from pocketr1.compress.gptq import importance_of
+from pocketr1.compress.gptq import rounding_error
 
-__all__ = ["equalize_keys", "equalize_layer", "equalize_norm"]
+__all__ = ["READERS", "LayerFactors", "equalize_layer", "equalize_norm", "key_factors"]
 
 #: How the burden is shared between activations and weights: factors are
 #: (activation RMS)^a / (weight RMS)^(1 - a); None leaves the channels as they are.
@@ -29,81 +29,100 @@ _SAMPLED_ROWS = 512  # of each matrix, by which factors are judged
 
 Array = NDArray[np.float32]
 
+#: What reads the same inputs, by the first of them.
+READERS = {"q": ("q", "k", "v"), "o": ("o",), "gate": ("gate", "up"), "down": ("down",)}
+
+
+@dataclass(frozen=True)
+class LayerFactors:
+    """By what the channels of one layer are scaled.
+
+    inputs: of what ``q``, ``o``, ``gate`` and ``down`` read: float32 (inputs,), what columns are
+        multiplied by.
+    keys: float32 (key heads * channels,), what key rows are divided by.
+    shares: of ``inputs``, how each was chosen.
+    """
+
+    inputs: Mapping[str, Array]
+    keys: Array
+    shares: Mapping[str, float | None]
+
+    def apply(self, tensors: MutableMapping[str, Array], layer: LayerSpec) -> None:
+        """Scale a layer's tensors, float32 by short name (``q.weight``)."""
+        _divide_rows(tensors, "k", self.keys)
+        shape = (layer.kv_heads, layer.heads // layer.kv_heads, -1)
+        repeated = np.repeat(self.keys.reshape(layer.kv_heads, 1, -1), shape[1], axis=1)
+        _divide_rows(tensors, "q", (1 / repeated.reshape(-1)).astype(np.float32))
+        for reads, gain, readers in (
+            ("q", "attn_norm.weight", ("q", "k", "v")),
+            ("gate", "mlp_norm.weight", ("gate", "up")),
+        ):
+            tensors[gain] = tensors[gain] / self.inputs[reads]
+            for reader in readers:
+                tensors[f"{reader}.weight"] = tensors[f"{reader}.weight"] * self.inputs[reads]
+        _divide_rows(tensors, "up", self.inputs["down"])
+        tensors["down.weight"] = tensors["down.weight"] * self.inputs["down"]
+        # Query heads that share a value head read the same values.
+        _divide_rows(tensors, "v", self.inputs["o"].reshape(shape)[:, 0].reshape(-1))
+        tensors["o.weight"] = tensors["o.weight"] * self.inputs["o"]
+
 
 def equalize_layer(
-    tensors: MutableMapping[str, Array],
+    tensors: Mapping[str, Array],
     formats: Mapping[str, str],
-    grams: Mapping[str, Array],
+    energies: Mapping[str, Array],
     layer: LayerSpec,
-    head_dim: int,
+    keys: Array,
     threads: int,
-) -> dict[str, float | None]:
-    """Scale the channels of one layer, where that lowers the error of its outputs.
+) -> LayerFactors:
+    """Choose factors for the channels of one layer by the error of its outputs.
 
     Args:
-        tensors: the layer's, float32, by short name (``q.weight``); changed.
+        tensors: the layer's, float32, by short name (``q.weight``).
         formats: of the matrices, by short name.
-        grams: the Gram matrix of what ``q``, ``o``, ``gate`` and ``down`` read; changed.
+        energies: mean squares of what ``q``, ``o``, ``gate`` and ``down`` read, float32 (inputs,).
         layer: its sizes.
-        head_dim: of the whole model.
+        keys: see :func:`key_factors`.
         threads: for quantizing.
-
-    Returns:
-        The share chosen for each of ``q``, ``o``, ``gate`` and ``down``.
     """
-    chosen: dict[str, float | None] = {}
-    for reads, gain, readers in (
-        ("q", "attn_norm.weight", ("q", "k", "v")),
-        ("gate", "mlp_norm.weight", ("gate", "up")),
-    ):
+    inputs, shares = {}, {}
+    # Query heads that share a value head share factors.
+    heads = (layer.kv_heads, layer.heads // layer.kv_heads, -1)
+    for reads, readers in READERS.items():
         names = [f"{reader}.weight" for reader in readers]
-        chosen[reads], factors = _search(tensors, formats, grams[reads], names, threads)
-        tensors[gain] = tensors[gain] / factors
-        _apply(tensors, grams, reads, names, factors)
-
-    names = ["down.weight"]
-    chosen["down"], factors = _search(tensors, formats, grams["down"], names, threads)
-    _divide_rows(tensors, "up", factors)
-    _apply(tensors, grams, "down", names, factors)
-
-    # Query heads that share a value head read the same values.
-    names = ["o.weight"]
-    shape = (layer.kv_heads, layer.heads // layer.kv_heads, head_dim)
-    chosen["o"], factors = _search(tensors, formats, grams["o"], names, threads, shape)
-    _divide_rows(tensors, "v", factors.reshape(shape)[:, 0].reshape(-1))
-    _apply(tensors, grams, "o", names, factors)
-    return chosen
+        shares[reads], inputs[reads] = _search(
+            tensors, formats, energies[reads], names, threads, heads if reads == "o" else None
+        )
+    return LayerFactors(inputs, keys, shares)
 
 
 def equalize_norm(
-    gain: Array, weights: Array, weight_format: str, gram: Array, threads: int
-) -> tuple[Array, Array, float | None]:
-    """Scale between a norm and the one matrix behind it: the new gain, the factors, the share.
+    weights: Array, weight_format: str, energy: Array, threads: int
+) -> tuple[float | None, Array]:
+    """Choose between a norm and the one matrix behind it: the share, and the columns' factors.
 
-    gram: of what the matrix reads; changed. The matrix's columns are to be multiplied by the
-    factors; ``weights`` are some of its rows, float32, by which they are judged.
+    The norm's gain is to be divided by the factors. ``weights`` are some rows of the matrix,
+    float32, by which they are judged.
     """
-    tensors = {"weight": weights}
-    share, factors = _search(tensors, {"weight": weight_format}, gram, ["weight"], threads)
-    _scale_gram(gram, factors)
-    return gain / factors, factors, share
+    return _search({"weight": weights}, {"weight": weight_format}, energy, ["weight"], threads)
 
 
-def equalize_keys(
-    tensors: MutableMapping[str, Array], gram: Array, layer: LayerSpec, head_dim: int
-) -> None:
-    """Make all channels of a key head equally strong, at the cost of the queries.
+def key_factors(
+    tensors: Mapping[str, Array], gram: Array | None, layer: LayerSpec, head_dim: int
+) -> Array:
+    """Return what makes all channels of a key head equally strong, at the cost of the queries.
 
     Keys are stored in INT8 where the cache is, in groups with one scale; queries are not. A channel
     and the one that rotary embedding turns it with share a factor, which rotation leaves alone.
-    Only for layers without a norm of queries and keys.
 
     Args:
-        tensors: the layer's, float32, by short name; ``q`` and ``k`` are changed.
-        gram: of what they read.
+        tensors: the layer's, float32, by short name.
+        gram: of what ``q`` and ``k`` read; None where a norm follows them: all factors are 1.
         layer: its sizes.
         head_dim: of the whole model.
     """
+    if gram is None:
+        return np.ones(layer.kv_heads * head_dim, np.float32)
     keys = tensors["k.weight"]
     energy = np.einsum("ij,jk,ik->i", keys, gram, keys, optimize=True)
     if "k.bias" in tensors:
@@ -111,16 +130,13 @@ def equalize_keys(
     halves = energy.reshape(layer.kv_heads, 2, head_dim // 2)
     pairs = np.sqrt(np.maximum(halves.sum(axis=1), 1e-12 * halves.max()))
     pairs /= np.exp(np.log(pairs).mean(axis=1, keepdims=True))
-    factors = np.concatenate([pairs, pairs], axis=1).astype(np.float32)
-    _divide_rows(tensors, "k", factors.reshape(-1))
-    repeated = np.repeat(factors, layer.heads // layer.kv_heads, axis=0)
-    _divide_rows(tensors, "q", (1 / repeated.reshape(-1)).astype(np.float32))
+    return np.concatenate([pairs, pairs], axis=1).astype(np.float32).reshape(-1)
 
 
 def _search(
     tensors: Mapping[str, Array],
     formats: Mapping[str, str],
-    gram: Array,
+    energy: Array,
     names: Sequence[str],
     threads: int,
     shared: tuple[int, int, int] | None = None,
@@ -129,7 +145,7 @@ def _search(
 
     shared: (value heads, query heads of each, channels), where query heads share factors.
     """
-    energy = np.maximum(gram.diagonal(), 0)
+    energy = np.maximum(energy, 0)
     ones = np.ones_like(energy)
     if not all(formats[name].startswith("w") for name in names) or not energy.any():
         return None, ones
@@ -165,43 +181,19 @@ def _factors(
 def _loss(
     sampled: Sequence[tuple[Array, str, int]], energy: Array, factors: Array, threads: int
 ) -> float:
-    """Estimate the squared error of the outputs: of rounded weights, and of int8 activations.
-
-    Errors of different inputs are taken as independent: only the diagonal of the Gram matrix
-    counts.
-    """
+    """Estimate the squared error of the outputs: of rounded weights, and of int8 activations."""
     energy = energy / factors**2
     groups = -(-len(energy) // _ACTIVATION_GROUP)
     padded = np.zeros(groups * _ACTIVATION_GROUP, np.float32)
     padded[: len(energy)] = energy
     peaks = padded.reshape(groups, -1).max(axis=1)
     noise = np.repeat(peaks * (_PEAK / 127) ** 2 / 12, _ACTIVATION_GROUP)[: len(energy)]
-    importance = importance_of(energy)
     loss = 0.0
     for rows, weight_format, step in sampled:
         scaled = np.ascontiguousarray(rows * factors)
-        part, *_ = _core.quantize_rows(scaled, "f32", weight_format, threads, "", 0, importance)
-        error = scaled - _core.dequantize_rows(part, weight_format, *scaled.shape)
-        loss += step * float(np.square(error).sum(axis=0) @ energy)
+        loss += step * rounding_error(scaled, weight_format, energy, threads)
         loss += step * float(np.square(scaled).sum(axis=0) @ noise)
     return loss
-
-
-def _apply(
-    tensors: MutableMapping[str, Array],
-    grams: Mapping[str, Array],
-    reads: str,
-    names: Sequence[str],
-    factors: Array,
-) -> None:
-    for name in names:
-        tensors[name] = tensors[name] * factors
-    _scale_gram(grams[reads], factors)
-
-
-def _scale_gram(gram: Array, factors: Array) -> None:
-    gram /= factors
-    gram /= factors[:, None]
 
 
 def _divide_rows(tensors: MutableMapping[str, Array], writer: str, factors: Array) -> None:

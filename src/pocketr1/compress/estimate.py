@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,20 @@ from pocketr1.bundle import BundleLayout, TensorPlan, plan_layout
 from pocketr1.bundle.files import existing_parent
 from pocketr1.bundle.layout import SEGMENT_LIMIT, SHARD_LIMIT
 from pocketr1.bundle.report import bits_per_weight, kv_bytes_per_token
+from pocketr1.compress.calibrated_work import scratch_bytes
 from pocketr1.compress.disk import last_use
+from pocketr1.compress.effort import Effort
 from pocketr1.compress.source import SLAB_BYTES
+from pocketr1.compress.target import Target, check_target
 from pocketr1.machine import measure_storage, peak_rss_bytes
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "TargetEstimate", "estimate", "estimate_target"]
 
 _SAMPLE = 2 << 20  # weights quantized to measure the speed
 _PROBE = 32 << 20  # bytes read and written to measure the disk
+# Times a calibrated matrix is quantized: in 8 bits, plainly, with weighted scales, with feedback,
+# and some rows of it for each way to scale its channels.
+_CALIBRATED = 6
 
 
 @dataclass(frozen=True)
@@ -49,22 +56,99 @@ class Estimate:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class TargetEstimate:
+    """What a target comes to, as far as that is known before any matrix is measured.
+
+    Sizes are bytes. A size or a number of bits per weight that cannot be met is an error instead;
+    whether a divergence can be is known only when every matrix has been measured.
+    """
+
+    target: Mapping[str, Any]  # size, bits_per_weight or divergence
+    source_bytes: int
+    parameters: int
+    smallest_bytes: int  # the least target that can be met, and the most that serves anything
+    largest_bytes: int
+    smallest_bits_per_weight: float
+    largest_bits_per_weight: float
+    output_bytes: int  # all files of the bundle, at most
+    matrices: int  # whose worth will be measured
+    sensitivity_seconds: float  # of which this is measuring that
+    seconds: float  # the whole job, at most
+    peak_memory_bytes: int
+    disk_needed_bytes: int
+    disk_free_bytes: int
+    run_memory_bytes: int  # the bundle's weights, at most, and 4,096 tokens of K/V in f16
+    kv_bytes_per_token: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The estimate as JSON types."""
+        return asdict(self)
+
+
+def estimate_target(
+    source: checkpoint.Checkpoint,
+    target: Target,
+    output: Path,
+    threads: int,
+    effort: Effort,
+) -> TargetEstimate:
+    """Say what a target would come to and need.
+
+    effort: of calibrating and of measuring each matrix.
+
+    Raises CompressionError ``compress-target-impossible``.
+    """
+    found = check_target(source, target)
+    most = found.largest_bytes
+    if target.size is not None:
+        most = min(most, target.size)
+    elif target.bits_per_weight is not None:
+        more = math.ceil((target.bits_per_weight - found.smallest_bits) * source.parameters / 8)
+        most = min(most, found.smallest_bytes + more + found.smallest_bytes // 50)  # alignment
+    whole = estimate(source, found.largest, output, threads, False, effort)
+    unused = whole.output_bytes - min(most, whole.output_bytes)
+    return TargetEstimate(
+        target=target.to_dict(),
+        source_bytes=whole.source_bytes,
+        parameters=whole.parameters,
+        smallest_bytes=found.smallest_bytes,
+        largest_bytes=found.largest_bytes,
+        smallest_bits_per_weight=found.smallest_bits,
+        largest_bits_per_weight=found.largest_bits,
+        output_bytes=most,
+        matrices=sum(len(tensor.shape) == 2 for tensor in found.largest),
+        sensitivity_seconds=effort.sensitivity_seconds,
+        seconds=whole.seconds,
+        peak_memory_bytes=whole.peak_memory_bytes,
+        disk_needed_bytes=whole.disk_needed_bytes - unused,
+        disk_free_bytes=whole.disk_free_bytes,
+        run_memory_bytes=whole.run_memory_bytes - unused,
+        kv_bytes_per_token=whole.kv_bytes_per_token,
+    )
+
+
 def estimate(
     source: checkpoint.Checkpoint,
     tensors: Sequence[TensorPlan],
     output: Path,
     threads: int,
     discard_source: bool,
+    effort: Effort | None = None,
 ) -> Estimate:
     """Say what making ``tensors`` of ``source`` at ``output`` would give and need.
 
-    See :meth:`pocketr1.compress.Quantizer.estimate` for where the figures come from.
+    effort: of calibrating, where that is asked for. See
+    :meth:`pocketr1.compress.Quantizer.estimate` for where the figures come from.
     """
     layout = plan_layout(tensors)
     sizes = layout.tensor_bytes()
     whole, decoder = bits_per_weight(list(tensors), sizes)
     metadata = _metadata_bytes(layout) + sum(len(f.read_bytes()) for f in source.tokenizer_files)
     kv = kv_bytes_per_token(source.spec)
+    needed = _disk_needed(source, layout, discard_source) + metadata
+    if effort is not None:
+        needed += scratch_bytes(source, layout)
     return Estimate(
         source_bytes=sum(file.stat().st_size for file in source.files),
         parameters=sum(tensor.parameters for tensor in tensors),
@@ -72,9 +156,9 @@ def estimate(
         weight_bytes=sum(sizes),
         bits_per_weight=whole,
         decoder_bits_per_weight=decoder,
-        seconds=_seconds(source, layout, output, threads),
-        peak_memory_bytes=_peak_memory(layout),
-        disk_needed_bytes=_disk_needed(source, layout, discard_source) + metadata,
+        seconds=_seconds(source, layout, output, threads, effort),
+        peak_memory_bytes=_peak_memory(layout) + (0 if effort is None else effort.memory_bytes),
+        disk_needed_bytes=needed,
         disk_free_bytes=shutil.disk_usage(existing_parent(output)).free,
         run_memory_bytes=sum(sizes) + 4096 * kv,
         kv_bytes_per_token=kv,
@@ -115,7 +199,11 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _seconds(
-    source: checkpoint.Checkpoint, layout: BundleLayout, output: Path, threads: int
+    source: checkpoint.Checkpoint,
+    layout: BundleLayout,
+    output: Path,
+    threads: int,
+    effort: Effort | None,
 ) -> float:
     weights: dict[tuple[str, str], int] = {}
     for tensor in layout.tensors:
@@ -129,7 +217,10 @@ def _seconds(
     source_bytes = sum(file.stat().st_size for file in source.files)
     hashing = _hash_seconds() * (source_bytes + layout.file_bytes)
     reading = 2 * source_bytes * _read_seconds(source)
-    return quantizing + hashing + reading + layout.file_bytes * _write_seconds(output)
+    writing = layout.file_bytes * _write_seconds(output)
+    if effort is None:
+        return quantizing + hashing + reading + writing
+    return _CALIBRATED * quantizing + hashing + reading + 3 * writing + effort.seconds
 
 
 def _quantize_seconds(dtype: str, weight_format: str, threads: int) -> float:

@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from pocketr1 import _core
 from pocketr1.bundle.layout import group_size, weight_bits
 
-__all__ = ["Feedback", "cholesky", "importance_of", "quantize_matrix", "slabs"]
+__all__ = [
+    "Feedback",
+    "cholesky",
+    "importance_of",
+    "quantize_matrix",
+    "rounding_error",
+    "slabs",
+]
 
 #: Added to the diagonal, as a share of its mean: keeps a Gram matrix of few or equal rows positive
 #: definite (GPTQ, section 3.3), and does not let the text decide everything.
@@ -78,6 +85,25 @@ def importance_of(energy: NDArray[np.float32]) -> NDArray[np.float32]:
     # An input the text never moved may be moved by another text.
     importance: NDArray[np.float32] = np.maximum(energy / np.float32(mean), np.float32(1e-4))
     return importance
+
+
+def rounding_error(
+    weights: NDArray[np.float32],
+    weight_format: str,
+    energy: NDArray[np.float32],
+    threads: int,
+    name: str = "",
+) -> float:
+    """Return the squared error of the outputs of a matrix that is rounded to nearest.
+
+    Errors of different inputs are taken as independent: of the Gram matrix only the diagonal
+    counts, ``energy``, float32 (inputs,). weights: float32 (outputs, inputs).
+    """
+    part, *_ = _core.quantize_rows(
+        weights, "f32", weight_format, threads, name, 0, importance_of(energy)
+    )
+    error = weights - _core.dequantize_rows(part, weight_format, *weights.shape)
+    return float(np.square(error).sum(axis=0) @ energy)
 
 
 def cholesky(matrix: NDArray[np.float32]) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Gram", "GramObserver", "Observer"]
+__all__ = ["Gram", "GramObserver", "Observer", "scaled"]
 
 _BUFFERED = 1024  # rows: so many are multiplied at once
 _BLOCK = 512  # columns of a strip of the product
@@ -69,6 +69,13 @@ class Gram:
             self._sum[strip, begin:] += rows[:, strip].T @ rows[:, begin:]
         self.count += self._filled
         self._filled = 0
+
+
+def scaled(gram: NDArray[np.float32], factors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a Gram matrix, changed in place, as it is where inputs are divided by ``factors``."""
+    gram /= factors
+    gram /= factors[:, None]
+    return gram
 
 
 class GramObserver:

@@ -23,14 +23,17 @@ from pocketr1.bundle.files import existing_parent, explain_write_errors, write_f
 from pocketr1.compress.calibrated_work import (
     CalibratedWork,
     calibration_text,
-    scratch_bytes,
+    missing_scratch,
 )
 from pocketr1.compress.calibration import CalibrationText, read_prompts
 from pocketr1.compress.defaults import DEFAULTS
 from pocketr1.compress.discard import Discarder, clear_leftovers, rests_of
 from pocketr1.compress.disk import peak_disk_bytes
-from pocketr1.compress.estimate import Estimate, estimate
-from pocketr1.compress.gate import Gate, Judgement
+from pocketr1.compress.effort import measure_effort
+from pocketr1.compress.estimate import Estimate, TargetEstimate, estimate, estimate_target
+from pocketr1.compress.gate import Gate, Judgement, SeparatingGate
+from pocketr1.compress.original import original_places
+from pocketr1.compress.partial_model import Place
 from pocketr1.compress.progress import Progress
 from pocketr1.compress.reasoner import reasoner
 from pocketr1.compress.recipe import Recipe
@@ -42,7 +45,7 @@ from pocketr1.compress.source import (
     hash_file,
     source_files,
 )
-from pocketr1.compress.target import Target, allocate
+from pocketr1.compress.target import PROBES, Target, allocate, check_target
 from pocketr1.compress.tokenizer import tokenizer_record
 from pocketr1.engine import ModelSource
 from pocketr1.errors import CompressionError, UsageError
@@ -156,7 +159,8 @@ class Quantizer:
             arrivals: brings weight files that are not there yet, each when the first segment
                 needs it.
             gate: judges the whole bundle before it gets its name; it needs the source, so that
-                neither ``discard_source`` nor ``arrivals`` goes with it.
+                neither ``discard_source`` nor ``arrivals`` goes with it. A ``SeparatingGate`` is
+                shown the calibration text.
             keep_failed: give the bundle its name although the gate did not let it pass; that it
                 failed stands in bundle.json.
 
@@ -222,7 +226,8 @@ class Quantizer:
             CompressionError: a weight that is not finite or too large; the output exists, is in
                 use, is full, or belongs to another job; the gate did not let the bundle pass
                 (``compress-gate-failed``).
-            UsageError: ``compress-tied-head``, ``compress-encoded-discard``.
+            UsageError: ``compress-tied-head``, ``compress-encoded-discard``; what the gate
+                measures with is in the calibration text (``evaluate-gate-calibration``).
         """
         started = time.monotonic()
         carriage = _Carriage()
@@ -254,23 +259,36 @@ class Quantizer:
             carrying_format=carriage.missed,
         )
 
-    def estimate(self) -> Estimate:
+    def estimate(self) -> Estimate | TargetEstimate:
         """Say what ``run`` would make and need; nothing is written but a short-lived test file.
 
         The time comes from quantizing a sample in the formats asked for, hashing and reading the
         source's first megabytes (which may lie in the page cache) and writing a file that is
-        deleted again; how other work on the machine slows the job down is not foreseen.
+        deleted again; how other work on the machine slows the job down is not foreseen. What
+        calibrating takes comes from running one layer; what a gate takes is not counted.
 
         Raises:
             CheckpointError: the source cannot be read.
+            CompressionError: ``compress-target-impossible``.
             UsageError: ``compress-tied-head``.
         """
-        if self.target is not None:
-            raise UsageError("compress-target-estimate")
         source = checkpoint.open(self.model_path, self.config_path)
-        return estimate(
-            source, self.plan(source), self.output_path, self.threads, self.discard_source
+        if self.prompts is None:
+            return estimate(
+                source, self.plan(source), self.output_path, self.threads, self.discard_source
+            )
+        if self.target is not None:
+            check_target(source, self.target)  # before anything is timed
+        effort = measure_effort(
+            source,
+            self.prompts,
+            self.calibration_samples,
+            self.threads,
+            probes=0 if self.target is None else PROBES,
         )
+        if self.target is not None:
+            return estimate_target(source, self.target, self.output_path, self.threads, effort)
+        return estimate(source, self.plan(source), self.output_path, self.threads, False, effort)
 
     def disk_needed(self) -> tuple[int, int]:
         """Return what the whole job takes at its fullest moment while files arrive, and is free.
@@ -317,14 +335,12 @@ class Quantizer:
         """Count the tensors whose codes are taken as they are, and those decoded to be quantized.
 
         Raises:
-            UsageError: ``compress-encoded-discard``, ``compress-encoded-calibration``.
+            UsageError: ``compress-encoded-discard``.
         """
         formats = {tensor.name: tensor.format for tensor in writer.layout.tensors}
         encoded = {n: t.decoder for n, t in source.tensors.items() if t.decoder is not None}
         if encoded and self.discard_source:
             raise UsageError("compress-encoded-discard", path=source.path)
-        if encoded and self.prompts is not None:
-            raise UsageError("compress-encoded-calibration", path=source.path)
         exact = {name: decoder.exact_format for name, decoder in encoded.items()}
         missed = Counter(own for n, own in exact.items() if own is not None and own != formats[n])
         carried = sum(own == formats[name] for name, own in exact.items())
@@ -418,7 +434,10 @@ class Quantizer:
             done = sum(segment.size for segment in layout.segments[: writer.finished])
             needed = layout.file_bytes - done
             if self.prompts is not None:
-                needed += scratch_bytes(source.spec, layout)
+                needed += missing_scratch(writer, source, layout)
+        self._check_free(writer, needed)
+
+    def _check_free(self, writer: BundleWriter, needed: int) -> None:
         free = shutil.disk_usage(writer.partial).free
         if needed > free:
             raise CompressionError(
@@ -462,6 +481,7 @@ class Quantizer:
                 discarder.after_segment(index + 1)
         if isinstance(work, CalibratedWork):
             writer.calibration = work.record()
+            shutil.rmtree(writer.work / "original", ignore_errors=True)
 
     def _allocated(
         self, writer: BundleWriter, source: checkpoint.Checkpoint
@@ -469,10 +489,13 @@ class Quantizer:
         """The tensors that suit the target, where there is one."""
         if self.target is None:
             return None
+        least = plan_layout(check_target(source, self.target).smallest)
+        self._check_free(writer, least.file_bytes + missing_scratch(writer, source, least))
         text = self._text(writer, source)
         with explain_write_errors(writer.work):
             return allocate(
                 source,
+                self._original(writer, source),
                 self.target,
                 text,
                 writer.work,
@@ -485,11 +508,22 @@ class Quantizer:
         if self._calibration_text is not None:
             with explain_write_errors(self._calibration_text):
                 write_file(self._calibration_text, text.text.encode("utf-8", "surrogatepass"))
-        return CalibratedWork(source, writer, text, self.threads, self._tell_stage)
+        unfinished = writer.finished < len(writer.layout.segments)
+        with explain_write_errors(writer.work):
+            original = self._original(writer, source) if unfinished else {}
+        return CalibratedWork(source, original, writer, text, self.threads, self._tell_stage)
+
+    def _original(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> dict[str, Place]:
+        """Where the source's tensors lie; those that are encoded are decoded first."""
+        return original_places(
+            source,
+            writer.work / "original",
+            lambda done, total, at: self._tell(Progress("decode", done, total, at)),
+        )
 
     def _text(self, writer: BundleWriter, source: checkpoint.Checkpoint) -> CalibrationText:
         assert self.prompts is not None
-        return calibration_text(
+        text = calibration_text(
             source,
             writer.work,
             self.prompts,
@@ -499,6 +533,9 @@ class Quantizer:
             ),
             self._tell_stage,
         )
+        if isinstance(self._gate, SeparatingGate):
+            self._gate.calibrated_with(text.text)
+        return text
 
     def _tell_stage(self, stage: str, done: int, total: int, at: str) -> None:
         self._tell(Progress(stage, done, total, at))

@@ -91,6 +91,13 @@ class Unit:
             for name, row in self._rows.items()
         }
 
+    def vector(self, name: str) -> NDArray[np.float32]:
+        """Return a tensor that was written in ``f32``, float32 of its shape."""
+        row = self._rows[name]
+        data = self._data[row["offset"] : row["offset"] + row["size"]]
+        values: NDArray[np.float32] = np.array(data).view(np.float32).reshape(row["shape"])
+        return values
+
     def part(self, name: str, part: Part) -> tuple[NDArray[np.uint8], PartError]:
         """Return the bytes of a range of rows, which begins on a block, and its error."""
         row = self._rows[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pocketr1.doctor.candidates import Candidate, candidates
+from pocketr1.doctor.candidates import USUAL_BITS, Candidate, candidates
 from pocketr1.doctor.findings import Findings
 from pocketr1.doctor.speed import MemorySpeed
 from pocketr1.machine import Memory
@@ -68,7 +68,7 @@ def advise(findings: Findings) -> Advice:
 
     Models are taken in the order of their published ability. Of one model, 8 bits are taken where
     they fit and reach COMFORTABLE tokens a second, else 4. Where nothing that fits is that fast,
-    the fastest is advised.
+    the fastest is advised. 3 bits are advised where nothing fits in more.
     """
     memory = _budget(findings.memory)
     emptied = _emptied(findings.memory)
@@ -85,7 +85,7 @@ def advise(findings: Findings) -> Advice:
         for candidate in candidates()
     )
     best = _best(assessments)
-    ablest = next((each for each in assessments if each.fits), None)
+    ablest = next(iter(_fitting(assessments)), None)
     command = budget = None
     if best is not None:
         chosen = best.candidate
@@ -120,8 +120,14 @@ def decode_speed(candidate: Candidate, speed: MemorySpeed | None) -> tuple[float
     return EFFICIENCY[0] * tokens, EFFICIENCY[1] * tokens
 
 
-def _best(assessments: tuple[Assessment, ...]) -> Assessment | None:
+def _fitting(assessments: tuple[Assessment, ...]) -> list[Assessment]:
+    """Return what fits in the usual bits or, where nothing does, in fewer."""
     fitting = [a for a in assessments if a.fits]
+    return [a for a in fitting if a.candidate.bits >= USUAL_BITS] or fitting
+
+
+def _best(assessments: tuple[Assessment, ...]) -> Assessment | None:
+    fitting = _fitting(assessments)
     comfortable = [a for a in fitting if a.comfortable]
     if comfortable:
         return comfortable[0]

@@ -13,11 +13,22 @@ from pocketr1.bundle import plan_layout
 from pocketr1.bundle.report import kv_bytes_per_token
 from pocketr1.compress import Recipe
 
-__all__ = ["CONTEXT", "MODELS", "QUANTIZATIONS", "Candidate", "PublishedModel", "candidates"]
+__all__ = [
+    "CONTEXT",
+    "MODELS",
+    "QUANTIZATIONS",
+    "USUAL_BITS",
+    "Candidate",
+    "PublishedModel",
+    "candidates",
+]
 
 CONTEXT = 4096  # tokens whose K/V counts, in F16: a question and a few pages of reasoning
-#: Bits and group size of the formats that are advised, the closer to the original first.
-QUANTIZATIONS = ((8, 128), (4, 64))
+#: Bits and group size of the formats that are advised, the closer to the original first. Rounded to
+#: 2 bits a model does not reason any more, and a calibrated bundle is no pull away.
+QUANTIZATIONS = ((8, 128), (4, 64), (3, 64))
+#: The fewest bits that are advised where anything fits in so many: 3, rounded, lose much.
+USUAL_BITS = 4
 
 _SHORT_CONTEXT = 512  # tokens whose K/V a decoded token reads in the figures of speed
 _SHARD = 9 * 10**9  # bytes; DeepSeek's largest safetensors file is somewhat smaller

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,11 +35,17 @@ class Completion:
 
 
 def complete_many(
-    engine: Engine, requests: Iterable[Request], batch: int, *, seen: int
+    engine: Engine,
+    requests: Iterable[Request],
+    batch: int,
+    advance: Callable[[int], None],
+    *,
+    seen: int,
 ) -> Iterator[Completion]:
     """Yield the completion of every request; at most ``batch`` of them hold pages at a time.
 
-    seen: the engine's count of cancels when the answers were asked for.
+    advance: see :meth:`Engine.generate_many`; seen: the engine's count of cancels when the answers
+    were asked for.
     """
     waiting = iter(requests)
     active: list[Generation] = []
@@ -52,6 +58,7 @@ def complete_many(
                 active.append(generation)
                 engine._check_usable()
                 generation._take(generation._prefill())
+                advance(len(request.ids) + len(generation.token_ids))
                 if generation.finish_reason is not None:
                     active.remove(generation)
                     yield _completion(generation)
@@ -60,6 +67,7 @@ def complete_many(
             engine._check_usable()
             for generation, logits in zip(active, _decode(engine, active, seen), strict=True):
                 generation._take(logits)
+            advance(len(active))
             finished = [g for g in active if g.finish_reason is not None]
             active = [g for g in active if g.finish_reason is None]
             for generation in finished:

@@ -18,7 +18,7 @@ from pocketr1.engine import Engine, ModelReport, Sampling
 from pocketr1.errors import UsageError
 from pocketr1.evaluate.options import EvaluateOptions
 from pocketr1.evaluate.report import EvaluationReport, Histogram, ModelFacts, TextFacts
-from pocketr1.evaluate.separation import separate
+from pocketr1.evaluate.separation import KnownText, separate
 from pocketr1.evaluate.tasks import TaskRun, run_one
 from pocketr1.evaluate.text import exchanges_of, read_conversations, read_text
 from pocketr1.evaluate.verdict import advise, make_checks, remarks_on
@@ -41,7 +41,7 @@ def evaluate(
     reference_report: ModelReport | None = None,
     text: str | Path | None = None,
     tasks: Sequence[measure.Task] = (),
-    calibration: str | Path | None = None,
+    calibration: str | Path | KnownText | None = None,
     options: EvaluateOptions | None = None,
     progress: Progress | None = None,
 ) -> EvaluationReport:
@@ -86,7 +86,7 @@ def evaluate(
         work.read(Path(text))
     separation = separate(
         report,
-        None if calibration is None else Path(calibration),
+        Path(calibration) if isinstance(calibration, str) else calibration,
         (*work.texts, *(problem.question for _, problems in loaded for problem in problems)),
     )
     work.measure_text()

@@ -13,7 +13,8 @@ from pocketr1.errors import UsageError
 from pocketr1.evaluate.evaluation import Progress, evaluate
 from pocketr1.evaluate.options import EvaluateOptions
 from pocketr1.evaluate.report import EvaluationReport
-from pocketr1.evaluate.text import read_text
+from pocketr1.evaluate.separation import KnownText, check_apart
+from pocketr1.evaluate.text import read_conversations, read_text
 from pocketr1.evaluate.words import check_text, joined, remark_text
 
 __all__ = ["EvaluationGate"]
@@ -26,6 +27,7 @@ class EvaluationGate:
     source: the checkpoint the bundle is made from. text, tasks, calibration, options: as for
     :func:`pocketr1.evaluate.evaluate`. threads: as for ``load``.
 
+    ``Quantizer`` shows it the text that it calibrates with; then ``calibration`` need not be given.
     ``report`` is the last judgement's.
 
     Raises UsageError (``evaluate-gate-nothing``) for a gate that has nothing to judge with, and
@@ -40,6 +42,7 @@ class EvaluationGate:
     threads: int | None = None
     progress: Progress | None = None
     report: EvaluationReport | None = None
+    _known: KnownText | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.tasks and (self.text is None or self.options.max_kld is None):
@@ -50,6 +53,28 @@ class EvaluationGate:
         for path in (self.text, self.calibration):
             if path is not None:
                 read_text(Path(path))
+
+    def calibrated_with(self, text: str) -> None:
+        """Take the text that the bundle is calibrated with, and measure with nothing of it.
+
+        Raises UsageError (``evaluate-gate-calibration``) where a task or the text is in it.
+        """
+        self._known = KnownText.of(text)
+        limit = self.options.limit
+        texts = {
+            str(getattr(task, "path", task.name)): [
+                problem.question for problem in list(task.load())[:limit]
+            ]
+            for task in self.tasks
+        }
+        if self.text is not None and self.options.text_tokens is None:
+            path = Path(self.text)
+            texts[str(path)] = (
+                [each.text for each in read_conversations(path)]
+                if path.suffix.lower() == ".jsonl"
+                else [read_text(path)[0]]
+            )
+        check_apart(texts, self._known)
 
     def __call__(self, bundle: ModelSource) -> Judgement:
         """Measure and judge a bundle; raises as :func:`pocketr1.evaluate.evaluate`."""
@@ -64,7 +89,7 @@ class EvaluationGate:
                 reference_report=inspect(self.source),
                 text=self.text,
                 tasks=self.tasks,
-                calibration=self.calibration,
+                calibration=self._known or self.calibration,
                 options=self.options,
                 progress=self.progress,
             )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pocketr1.engine import ModelReport
@@ -12,17 +14,57 @@ from pocketr1.evaluate.text import read_text
 from pocketr1.evaluate.verdict import SHARED_LIMIT
 from pocketr1.measure import overlap
 
-__all__ = ["separate"]
+__all__ = ["KnownText", "check_apart", "separate"]
 
 
-def separate(report: ModelReport, calibration: Path | None, texts: Iterable[str]) -> Separation:
+@dataclass(frozen=True)
+class KnownText:
+    """A calibration text that is at hand. path: the file it is in; None: it is in none."""
+
+    text: str
+    sha256: str
+    path: Path | None = None
+
+    @classmethod
+    def of(cls, text: str) -> KnownText:
+        """Take a text as ``compress`` calibrates with it, whose hash a bundle keeps."""
+        return cls(text, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
+
+    @classmethod
+    def read(cls, path: Path) -> KnownText:
+        """Read the file that ``compress`` wrote. Raises UsageError ``evaluate-text``."""
+        return cls(*read_text(path), path)
+
+
+def check_apart(texts: Mapping[str, Iterable[str]], calibration: KnownText) -> None:
+    """Refuse to measure with what stands in the calibration text.
+
+    texts: what is measured with, by the file it is in; each file is looked at alone.
+
+    Raises UsageError (``evaluate-gate-calibration``) naming the file and the first stretch.
+    """
+    for path, those in texts.items():
+        found = overlap(those, calibration.text)
+        if found.share > SHARED_LIMIT:
+            raise UsageError(
+                "evaluate-gate-calibration",
+                path=path,
+                shared=found.shared,
+                grams=found.grams,
+                example=found.example,
+            )
+
+
+def separate(
+    report: ModelReport, calibration: Path | KnownText | None, texts: Iterable[str]
+) -> Separation:
     """Compare the measuring texts with the calibration text.
 
-    calibration: the file the model was calibrated or distilled with; None: not at hand. Where the
-    bundle keeps the hash of a second text, one file proves nothing: "unknown".
+    calibration: what the model was calibrated or distilled with, or the file with it; None: not at
+    hand. Where the bundle keeps the hash of a second text, one proves nothing: "unknown".
 
-    Raises UsageError: ``evaluate-calibration-differs`` where the file is not the one whose hash the
-    bundle keeps; ``evaluate-text`` where it cannot be read.
+    Raises UsageError: ``evaluate-calibration-differs`` where that is not the text whose hash the
+    bundle keeps; ``evaluate-text`` where the file cannot be read.
     """
     known = [each for each in (report.distilled, report.calibration) if each is not None]
     hashes = [str(each.get("sha256")) for each in known]
@@ -30,11 +72,16 @@ def separate(report: ModelReport, calibration: Path | None, texts: Iterable[str]
     if calibration is None:
         status = "none" if on_record is None else "unknown"
         return Separation(status, on_record)  # type: ignore[arg-type]
-    text, digest = read_text(calibration)
-    if hashes and digest not in hashes:
-        raise UsageError("evaluate-calibration-differs", path=calibration, sha256=on_record)
-    found = overlap(texts, text)
+    if isinstance(calibration, Path):
+        calibration = KnownText.read(calibration)
+    if hashes and calibration.sha256 not in hashes:
+        raise UsageError(
+            "evaluate-calibration-differs", path=calibration.path or "text", sha256=on_record
+        )
+    found = overlap(texts, calibration.text)
     status = "shared" if found.share > SHARED_LIMIT else "apart"
-    if status == "apart" and {*hashes} > {digest}:
-        return Separation("unknown", next(each for each in hashes if each != digest))
-    return Separation(status, digest, str(calibration), found)  # type: ignore[arg-type]
+    if status == "apart" and {*hashes} > {calibration.sha256}:
+        other = next(each for each in hashes if each != calibration.sha256)
+        return Separation("unknown", other)
+    path = None if calibration.path is None else str(calibration.path)
+    return Separation(status, calibration.sha256, path, found)  # type: ignore[arg-type]

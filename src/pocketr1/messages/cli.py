@@ -170,9 +170,9 @@ TEXTS: dict[str, Text] = {
     "cli-pull-bits": Text(
         "A pull cannot compress to {value} bits.",
         "下载时不能压缩为 {value} 位。",
-        "Use --compress 8 or --compress 4; pull without it and run `pocketr1 compress` for more "
+        "Use --compress 8, 4, 3 or 2; pull without it and run `pocketr1 compress` for more "
         "choices.",
-        "请使用 --compress 8 或 --compress 4；如需更多选项，请先下载，再运行 `pocketr1 compress`。",
+        "请使用 --compress 8、4、3 或 2；如需更多选项，请先下载，再运行 `pocketr1 compress`。",
     ),
     "cli-hint-pull": Text(
         "Pull it first, compressed on the way: pocketr1 pull {alias} --compress {bits}",
@@ -189,6 +189,7 @@ TEXTS: dict[str, Text] = {
     ),
     "cli-pull-next-chat": Text("Next: pocketr1 chat {path}", "下一步：pocketr1 chat {path}"),
     "cli-progress-hash": Text("Reading the source", "读取源文件"),
+    "cli-progress-decode": Text("Decoding the source", "解码源文件"),
     "cli-progress-reason": Text("Reasoning", "推理（校准文本）"),
     "cli-progress-allocate": Text("Measuring each matrix", "逐个测量矩阵"),
     "cli-progress-calibrate": Text("Calibrating", "校准"),
@@ -197,6 +198,18 @@ TEXTS: dict[str, Text] = {
     "cli-progress-verify": Text("Verifying", "校验"),
     "cli-compress-source": Text("source", "源文件"),
     "cli-compress-size": Text("size of the bundle", "模型包大小"),
+    "cli-compress-target": Text("the target", "目标"),
+    "cli-compress-target-met": Text("can be met", "可以达到"),
+    "cli-compress-target-unknown": Text(
+        "whether it can be met is known when the matrices are measured",
+        "测量各矩阵之后才知道能否达到",
+    ),
+    "cli-compress-possible-size": Text("possible sizes", "可能的大小"),
+    "cli-compress-possible-bits": Text("possible bits per weight", "可能的每权重位数"),
+    "cli-compress-size-most": Text("size of the bundle, at most", "模型包大小（上限）"),
+    "cli-compress-sensitivities": Text(
+        "matrices whose worth will be measured (time)", "将要测量价值的矩阵数（时间）"
+    ),
     "cli-compress-time": Text("time", "时间"),
     "cli-compress-memory": Text("peak memory while compressing", "压缩时的内存峰值"),
     "cli-compress-disk": Text("disk needed (free)", "所需磁盘空间（可用）"),

@@ -80,8 +80,10 @@ TEXTS: dict[str, Text] = {
         "Directory to create; without it, the model's name.", "要创建的目录；省略时使用模型名称。"
     ),
     "cli-option-pull-compress": Text(
-        "Compress to 8 bits (groups of 128) or 4 bits (groups of 64) while pulling.",
-        "边下载边压缩为 8 位（每组 128）或 4 位（每组 64）。",
+        "Compress to 8 bits (groups of 128), 4 or 3 bits (groups of 64) or 2 bits (groups of 32) "
+        "while pulling; 3 and 2 bits lose much where they are not calibrated.",
+        "边下载边压缩为 8 位（每组 128）、4 位或 3 位（每组 64）或 2 位（每组 32）；"
+        "3 位和 2 位未经校准时损失很大。",
     ),
     "cli-option-pull-from": Text(
         "hf, modelscope, or the address of a mirror that speaks the Hugging Face hub's protocol.",
@@ -121,8 +123,9 @@ TEXTS: dict[str, Text] = {
         "Bits of the output head; without it, as --bits.", "输出层的位数；省略时同 --bits。"
     ),
     "cli-option-dry-run": Text(
-        "Only print what it would take: size, bits per weight, memory, time, disk.",
-        "只打印所需的资源：大小、每权重位数、内存、时间、磁盘。",
+        "Only print what it would take: size, bits per weight, memory, time, disk; with a target "
+        "what is possible, too.",
+        "只打印所需的资源：大小、每权重位数、内存、时间、磁盘；指定目标时还有可能的范围。",
     ),
     "cli-option-discard-source": Text(
         "Delete each source file as soon as all that came from it is safe. For devices with "

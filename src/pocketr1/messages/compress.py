@@ -56,12 +56,6 @@ TEXTS: dict[str, Text] = {
         "Leave out discard_source (--discard-source), and pull the checkpoint whole before.",
         "请去掉 discard_source（--discard-source），并先完整下载检查点。",
     ),
-    "compress-encoded-calibration": Text(
-        "{path} is quantized already, and calibration needs the weights as they were.",
-        "{path} 已经过量化，而校准需要原始权重。",
-        "Calibrate from the original checkpoint, or leave out calibration and target.",
-        "请使用原始检查点进行校准，或去掉校准与目标选项。",
-    ),
     "compress-calibration-bits": Text(
         "With bits={bits} nothing is rounded to integers, so there is nothing to calibrate.",
         "bits={bits} 时没有任何权重取整，因此无需校准。",
@@ -91,12 +85,6 @@ TEXTS: dict[str, Text] = {
         "指定目标后，每个矩阵的位数都会自动选择，嵌入层和输出头也不例外。",
         "Leave out embedding_bits and head_bits (--embedding-bits, --head-bits), or the target.",
         "请去掉 embedding_bits 和 head_bits（--embedding-bits、--head-bits），或去掉目标。",
-    ),
-    "compress-target-estimate": Text(
-        "What a target comes to is known only when every matrix has been measured.",
-        "只有测量完每个矩阵之后，才知道目标对应的方案。",
-        "Leave --dry-run out. The bundle will be as large as the target says.",
-        "请去掉 --dry-run。模型包的大小即为目标所定。",
     ),
     "compress-target-impossible": Text(
         "The target of {target} cannot be met: the least possible is {least}.",

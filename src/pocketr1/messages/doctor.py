@@ -76,6 +76,12 @@ TEXTS: dict[str, Text] = {
         "be expected.",
         "建议：{model}，{bits} 位，占用存储 {size}、内存 {memory}，预计 {speed} 词元/秒。",
     ),
+    "doctor-advice-few-bits": Text(
+        "More bits do not fit. Rounded to {bits} bits a model loses much; calibrated (`pocketr1 "
+        "compress --calibrate`, on a machine with more memory) it loses less.",
+        "更多位数放不下。直接取整到 {bits} 位损失很大；"
+        "在内存更大的机器上校准（`pocketr1 compress --calibrate`）损失较小。",
+    ),
     "doctor-advice-slow": Text(
         "That is slower than one reads; nothing that fits is faster.",
         "这比阅读速度慢；放得下的模型中没有更快的。",

@@ -41,6 +41,14 @@ TEXTS: dict[str, Text] = {
         "请指定一个 UTF-8 文本文件；以 .jsonl 结尾的文件每行是一段对话："
         '{{"question": "…", "reasoning": "…", "answer": "…"}}。',
     ),
+    "evaluate-gate-calibration": Text(
+        "{path} is in the calibration text: {shared} of its {grams} stretches of 13 words, for "
+        "example: {example}.",
+        "{path} 出现在校准文本中：其 {grams} 个 13 词片段中有 {shared} 个，例如：{example}。",
+        "Give the gate another task or text, or calibrate with other prompts "
+        "(--calibration-data FILE).",
+        "请为关卡换用其他任务或文本，或换用其他校准提示（--calibration-data 文件）。",
+    ),
     "evaluate-calibration-differs": Text(
         "{path} is not the text that this bundle was calibrated with (SHA-256 {sha256}).",
         "{path} 不是校准这个模型包时所用的文本（SHA-256 {sha256}）。",

@@ -1,26 +1,22 @@
-"""The guides show the calibration figures that are kept, and nothing else."""
+"""The guides and decisions show the calibration figures that are kept, and nothing else."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "calibration.py"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
-@pytest.fixture(scope="module")
-def calibration() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("calibration", SCRIPT)
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-def test_the_guides_tables_are_the_kept_figures(calibration: ModuleType) -> None:
-    made = calibration.pages()
-    assert len(made) == 2
+@pytest.mark.parametrize(
+    ("script", "count"), [("calibration", 2), ("calibrated_accuracy", 2), ("table_grid", 1)]
+)
+def test_a_pages_table_is_the_kept_figures(
+    monkeypatch: pytest.MonkeyPatch, script: str, count: int
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    made = importlib.import_module(script).pages()
+    assert len(made) == count
     assert [path for path, page in made.items() if path.read_text("utf-8") != page] == []

@@ -33,7 +33,7 @@ def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         found = find(tmp_path, root=device.write(tmp_path / name), environment=device.environment)
         rate = None if gb_per_s is None else gb_per_s * 1e9
         speed = rate and MemorySpeed(
-            8, "scalar", 1 << 28, rate, {"w8g128": rate, "w4g64": 0.8 * rate}
+            8, "scalar", 1 << 28, rate, {"w8g128": rate, "w4g64": 0.8 * rate, "w3g64": 0.8 * rate}
         )
         storage = replace(found.storage, free=int(gb_free * 1e9))
         found = replace(found, storage=storage, speed=speed or None)
@@ -69,8 +69,8 @@ def test_on_a_phone_it_tells_cores_sensors_and_the_next_command(on: Run) -> None
     assert "2 sensors, none readable" in out
     assert "--threads 5" in out
     assert out.splitlines()[-1] == "Next: pocketr1 pull r1-qwen3-8b --compress 4"
-    table = [line for line in out.splitlines() if re.match(r"r1-\S+ +[84] ", line)]
-    assert len(table) == 10
+    table = [line for line in out.splitlines() if re.match(r"r1-\S+ +[843] ", line)]
+    assert len(table) == 15
     assert any(line.endswith("after closing programs") for line in table)
 
 
@@ -102,7 +102,7 @@ def test_slow_is_called_slow(on: Run) -> None:
 def test_a_speed_below_one_keeps_two_significant_digits(on: Run) -> None:
     out = on("raspberry-pi-5", gb_per_s=0.05)
     speeds = re.findall(r"([\d.]+)–([\d.]+)  ", out)
-    assert len(speeds) == 10
+    assert len(speeds) == 15
     for speed in (each for pair in speeds for each in pair):
         assert re.fullmatch(r"0\.0*[1-9]\d", speed)
 

@@ -193,6 +193,7 @@ def test_compress_refuses_what_fails_and_says_what_to_change(
     [
         (["--max-drop", "3"], "compress-gate-option"),
         (["--keep-failed"], "compress-gate-option"),
+        (["--cache", "cache"], "compress-gate-option"),
         (["--gate-text", str(TINY / "README.md")], "evaluate-gate-nothing"),
         (["--gate-task", "nowhere.jsonl"], "task-file"),
         (["--discard-source"], "compress-tiny-discard"),

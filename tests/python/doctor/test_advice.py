@@ -24,7 +24,9 @@ GB = 10**9
 
 def speed(w8: float, w4: float) -> MemorySpeed:
     """Return a memory speed, in GB/s."""
-    return MemorySpeed(8, "avx2", 1 << 28, w8 * GB, {"w8g128": w8 * GB, "w4g64": w4 * GB})
+    return MemorySpeed(
+        8, "avx2", 1 << 28, w8 * GB, {"w8g128": w8 * GB, "w4g64": w4 * GB, "w3g64": w4 * GB}
+    )
 
 
 def device(
@@ -82,9 +84,9 @@ def test_the_shapes_are_the_published_ones(alias: str, published: str) -> None:
     assert model.spec.layers == whole.layers
 
 
-def test_every_model_comes_in_both_precisions_the_ablest_first() -> None:
+def test_every_model_comes_in_every_precision_the_ablest_first() -> None:
     rows = [(c.alias, c.bits) for c in candidates()]
-    assert len(rows) == len(set(rows)) == 10
+    assert len(rows) == len(set(rows)) == 15
     assert sorted(MODELS, key=lambda model: -model.aime_2024) == list(MODELS)
 
 
@@ -102,11 +104,11 @@ def test_sizes_are_those_of_bundles_that_were_made() -> None:
 @pytest.mark.parametrize("page", ["docs/guide/real-model.md", "docs/zh/real-model.md"])
 def test_the_guide_gives_the_same_sizes(page: str) -> None:
     rows = re.findall(
-        r"^\| `(r1-\S+)` \|.*\| ([\d.]+) GB \| ([\d.]+) GB \|$",
+        r"^\| `(r1-\S+)` \|.*\| ([\d.]+) GB \| ([\d.]+) GB \| ([\d.]+) GB \|$",
         (ROOT / page).read_text(encoding="utf-8"),
         re.MULTILINE,
     )
-    told = {alias: {8: eight, 4: four} for alias, eight, four in rows}
+    told = {alias: {8: eight, 4: four, 3: three} for alias, eight, four, three in rows}
     for c in candidates():
         assert told[c.alias][c.bits] == f"{c.bundle_bytes / GB:.1f}"
 
@@ -174,7 +176,7 @@ def test_speed_decides_among_those_that_fit(tmp_path: Path) -> None:
 def test_the_expected_speed_is_measured_speed_over_what_a_token_reads(tmp_path: Path) -> None:
     found = device(devices.LAPTOP, tmp_path, measured=speed(20, 10))
     for row in advise(found).assessments:
-        rate = {8: 20, 4: 10}[row.candidate.bits] * GB
+        rate = {8: 20, 4: 10, 3: 10}[row.candidate.bits] * GB
         assert row.tok_s is not None
         assert row.tok_s == pytest.approx(
             [e * rate / row.candidate.token_bytes for e in EFFICIENCY]
@@ -199,11 +201,27 @@ def test_a_container_of_2_gb_gets_the_smallest(tmp_path: Path) -> None:
     assert best(advice) == ("r1-1.5b", 4)
 
 
+def test_three_bits_are_advised_only_where_nothing_fits_in_more(tmp_path: Path) -> None:
+    found = device(devices.PHONE, tmp_path, measured=speed(200, 200))
+    small = advise(with_memory(found, 4, 1.6))
+    assert best(small) == ("r1-1.5b", 3)
+    assert small.command == "pocketr1 pull r1-1.5b --compress 3"
+    assert small.passed_over is None
+    # A larger model, or an abler one, in 3 bits does not come before a smaller one in 4.
+    more = advise(with_memory(found, 12, 8.0))
+    assert any(row.fits and row.candidate == candidate("r1-14b", 3) for row in more.assessments)
+    assert best(more) == ("r1-qwen3-8b", 4)
+    middle = advise(with_memory(found, 8, 4.9))
+    assert any(row.fits and row.candidate.bits == 3 for row in middle.assessments)
+    assert best(middle) != ("r1-qwen3-8b", 3)
+    assert middle.best is not None and middle.best.candidate.bits >= 4
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     found = with_memory(device(devices.PHONE, tmp_path, 3), 2, 1.1)
     advice = advise(found)
     assert advice.best is advice.command is advice.run_budget is None
-    least = candidate("r1-1.5b", 4)
+    least = candidate("r1-1.5b", 3)
     assert advice.memory_missing == least.memory_bytes - (1.1 * GB - 500e6)
     assert advice.storage_missing == least.storage_bytes - (3 * GB - 500e6)
 

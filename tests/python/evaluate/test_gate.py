@@ -201,3 +201,91 @@ def test_a_gate_s_files_are_looked_at_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(pocketr1.UsageError) as caught:
         EvaluationGate(TINY, tasks=[find_task(tmp_path / "nowhere.jsonl")])
     assert caught.value.code == "task-file"
+
+
+# A gate of a job that calibrates
+
+OTHER_WORDS = " ".join(f"thing{number} and then one more" for number in range(400))
+
+
+@pytest.fixture
+def conversations(tmp_path: Path) -> Path:
+    path = tmp_path / "conversations.jsonl"
+    line = {
+        "question": "What is a prime?",
+        "answer": "A number that only one and itself divide, " * 9,
+    }
+    path.write_text(json.dumps(line))
+    return path
+
+
+def calibrated(
+    tmp_path: Path, words: str, progress: list[str] | None = None, **gate: Any
+) -> Quantizer:
+    data = tmp_path / "data.txt"
+    data.write_text(words, "utf-8")
+    options = EvaluateOptions(max_drop=100, max_kld=100, max_tokens=200, limit=10)
+    return Quantizer(
+        TINY,
+        output_path=tmp_path / "out",
+        bits=8,
+        calibration_data=data,
+        calibration_samples=8,
+        gate=EvaluationGate(TINY, options=options, **gate),
+        progress=lambda step: None if progress is None else progress.append(step.stage),
+    )
+
+
+def test_a_gate_is_shown_the_calibration_text_and_proves_that_it_measures_apart(
+    tmp_path: Path, task: Path
+) -> None:
+    job = calibrated(tmp_path, OTHER_WORDS, tasks=[find_task(task)])
+    evaluation = job.run().evaluation
+    assert evaluation is not None
+    assert evaluation["separation"]["status"] == "apart"
+    assert evaluation["separation"]["overlap"]["grams"] > 0
+    record = pocketr1.inspect(tmp_path / "out").calibration
+    assert record is not None
+    assert evaluation["separation"]["calibration_sha256"] == record["sha256"]
+    assert [check["kind"] for check in evaluation["checks"]] == ["drop", "kld", "separation"]
+
+
+@pytest.mark.parametrize("kind", ["task", "text", "conversations"])
+def test_a_gate_that_measures_with_the_calibration_text_stops_the_job_before_the_work(
+    tmp_path: Path, task: Path, conversations: Path, kind: str
+) -> None:
+    leaked = tmp_path / "leaked.txt"
+    leaked.write_text(OTHER_WORDS[:600] + " so it was told by no one at all, in no book. " * 3)
+    file = {"task": task, "text": leaked, "conversations": conversations}[kind]
+    words = file.read_text("utf-8")
+    if kind != "text":
+        lines = [json.loads(line) for line in words.splitlines()][:10]
+        words = " ".join(line["question"] + " " + str(line["answer"]) for line in lines)
+    gate: dict[str, Any] = {"tasks": [find_task(file)]} if kind == "task" else {"text": file}
+    stages: list[str] = []
+    job = calibrated(tmp_path, f"{OTHER_WORDS} {words}", stages, **gate)
+    for _ in range(2):  # taken up again it is no other
+        with pytest.raises(pocketr1.UsageError) as caught:
+            job.run()
+        assert caught.value.code == "evaluate-gate-calibration"
+        assert caught.value.params["path"] == str(file)
+        assert caught.value.params["shared"] > 0 and caught.value.params["example"]
+    assert "calibrate" not in stages
+    assert not (tmp_path / "out").exists()
+    # With other data the job is another, and what was left gives way.
+    if kind == "text":
+        assert calibrated(tmp_path, OTHER_WORDS[600:], **gate).run().evaluation is not None
+
+
+def test_a_small_task_that_leaked_is_found_beside_a_large_text_that_did_not(
+    tmp_path: Path, task: Path
+) -> None:
+    text = tmp_path / "large.txt"
+    text.write_text(" ".join(f"word{number}" for number in range(20_000)))
+    lines = task.read_text("utf-8").splitlines()[:4]
+    questions = " ".join(json.loads(line)["question"] for line in lines)
+    gate = EvaluationGate(TINY, text=text, tasks=[find_task(task)])
+    gate.calibrated_with(OTHER_WORDS)
+    with pytest.raises(pocketr1.UsageError) as caught:
+        gate.calibrated_with(f"{OTHER_WORDS} {questions}")
+    assert caught.value.params["path"] == str(task)

@@ -371,14 +371,17 @@ def test_the_unfinished_pull_of_something_else_is_left_alone(hub: FakeHub, tmp_p
     assert (mine / "thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("bits", [8, 4, 3, 2])
 @pytest.mark.parametrize("repository", ["me/tiny", "me/sharded"])
 def test_compressing_on_the_way_gives_the_bundle_of_the_whole_checkpoint(
     hub: FakeHub, tmp_path: Path, sharded: Path, tiny_checkpoint: Path, repository: str, bits: int
 ) -> None:
     source = sharded if repository == "me/sharded" else tiny_checkpoint
     pocketr1.Quantizer(
-        source, output_path=tmp_path / "whole", bits=bits, group_size={8: 128, 4: 64}[bits]
+        source,
+        output_path=tmp_path / "whole",
+        bits=bits,
+        group_size={8: 128, 4: 64, 3: 64, 2: 32}[bits],
     ).run()
 
     done = subprocess.run(
@@ -503,7 +506,7 @@ def test_an_endpoint_from_the_environment_is_honoured(hub: FakeHub, tmp_path: Pa
         (["no-slash"], "hub-name"),
         (["../x"], "hub-name"),
         (["me/tiny", "--from", "ftp://x"], "hub-origin"),
-        (["me/tiny", "--compress", "3"], "cli-pull-bits"),
+        (["me/tiny", "--compress", "5"], "cli-pull-bits"),
     ],
 )
 def test_misuse_is_told(arguments: list[str], code: str, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def _q5_0_steps(blocks: Bytes) -> tuple[NDArray[np.int8], Floats]:
 
 def _iq4_nl_steps(blocks: Bytes) -> tuple[NDArray[np.int8], Floats]:
     """f16 scale, 16 bytes of nibbles that choose among 16 levels."""
-    return _LEVELS[_nibbles(blocks[:, 2:], 16)], _half(blocks, 0)
+    return IQ4_NL_LEVELS[_nibbles(blocks[:, 2:], 16)], _half(blocks, 0)
 
 
 def _q8_0(blocks: Bytes) -> Floats:
@@ -196,7 +196,7 @@ def _q6_k(blocks: Bytes) -> Floats:
 
 
 # The 16 levels of IQ4_NL and IQ4_XS (kvalues_iq4nl in ggml-common.h).
-_LEVELS = np.array(
+IQ4_NL_LEVELS = np.array(
     [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8
 )
 
@@ -205,7 +205,7 @@ def _iq4_xs(blocks: Bytes) -> Floats:
     """f16 scale, 16 upper bits and 4 bytes of nibbles of 8 scales about 32, nibbles as IQ4_NL."""
     levels = _nibbles(blocks[:, 4:8], 1) | (_fields(blocks[:, 2:4], 1, 2) << np.uint8(4))
     scales = _half(blocks, 0) * (levels.astype(np.float32) - np.float32(32))
-    return _scaled(_LEVELS[_nibbles(blocks[:, 8:], 16)], scales)
+    return _scaled(IQ4_NL_LEVELS[_nibbles(blocks[:, 8:], 16)], scales)
 
 
 READ: tuple[TensorType, ...] = (

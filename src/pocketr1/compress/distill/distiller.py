@@ -219,7 +219,16 @@ class Distiller:
         zeros = directory / "zeros"
         zeros.write_bytes(bytes(4 * source.spec.hidden_size))
         count = _Count(lambda done: self._tell("original", done, len(gate.ids)))
-        return Distance(source, gate, directory / "reference.npy", zeros, self.threads, count.more)
+        return Distance(
+            source.spec,
+            checkpoint_places(source),
+            lambda: embedded(source, gate.ids),
+            gate,
+            directory / "reference.npy",
+            zeros,
+            self.threads,
+            count.more,
+        )
 
     def _measure(self, distance: Distance, bundle: Path, gate: Sequences) -> float:
         count = _Count(lambda done: self._tell("measure", done, len(gate.ids)))

@@ -15,7 +15,7 @@ from pocketr1.compress.calibration import Sample, lengths_and_ids
 from pocketr1.compress.partial_model import Hidden, PartialModel, Place, bundle_logits
 from pocketr1.compress.units import new_array
 
-__all__ = ["Distance", "Sequences", "embedded"]
+__all__ = ["Distance", "Sequences", "embedded", "mean_divergence"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,17 @@ class Distance:
 
         states: what layer ``begin`` reads, of all tokens; layers before it are not run.
         """
-        return self._mean(self._model(places, begin).logits(states, self._text.lengths), advance)
+        return mean_divergence(self.of_tokens(places, begin, states, advance))
+
+    def of_tokens(
+        self,
+        places: Mapping[str, Place],
+        begin: int,
+        states: Hidden,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> NDArray[np.float64]:
+        """Return as ``measure`` does, but of each counted token, float64 (counted,)."""
+        return self._said(self._model(places, begin).logits(states, self._text.lengths), advance)
 
     def of_bundle(self, bundle: Path, advance: Callable[[int], None] = lambda _: None) -> float:
         """Return the divergence in nats of a whole bundle, from its embedding on.
@@ -98,24 +108,26 @@ class Distance:
             BundleError: the bundle cannot be read.
         """
         lengths = self._text.lengths
-        return self._mean(bundle_logits(bundle, self._text.ids, lengths, self._threads), advance)
+        said = bundle_logits(bundle, self._text.ids, lengths, self._threads)
+        return mean_divergence(self._said(said, advance))
 
-    def _mean(
+    def _said(
         self,
         said: Iterable[tuple[slice, NDArray[np.float32]]],
         advance: Callable[[int], None],
-    ) -> float:
+    ) -> NDArray[np.float64]:
         reference = self._reference()
-        total = 0.0
+        found = np.empty(len(reference), np.float64)
         place = 0
         for rows, logits in said:
             counted = self._text.counted[rows]
             one = reference[place : place + int(counted.sum())].astype(np.float32)
-            place += len(one)
             other = _log_softmax(logits[counted])
-            total += float((np.exp(one) * (one - other)).sum(dtype=np.float64))
+            shares = np.exp(one) * (one - other)
+            found[place : place + len(one)] = shares.sum(axis=1, dtype=np.float64)
+            place += len(one)
             advance(len(logits))
-        return max(total / place, 0.0) if math.isfinite(total) else math.inf
+        return found
 
     def _reference(self) -> NDArray[np.float16]:
         if not self._path.exists():
@@ -151,6 +163,12 @@ def embedded(source: checkpoint.Checkpoint, ids: NDArray[np.int64]) -> Hidden:
     rows = [source.read_rows(name, int(row), int(row) + 1) for row in known]
     dtype = source.tensors[name].dtype
     return checkpoint.as_float32(np.concatenate(rows), dtype)[inverse]
+
+
+def mean_divergence(divergences: NDArray[np.float64]) -> float:
+    """Return the mean of tokens' divergences; infinity where one is no number."""
+    mean = float(divergences.mean())
+    return max(mean, 0.0) if math.isfinite(mean) else math.inf
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,7 +13,6 @@ All states lie on disk, one layer in memory; a killed job goes on at the layer i
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -32,11 +31,12 @@ from pocketr1.compress.equalize import READERS, Array
 from pocketr1.compress.equalized import Equalized, normed
 from pocketr1.compress.gptq import Feedback
 from pocketr1.compress.gram import Gram, GramObserver, scaled
-from pocketr1.compress.packing import carries, pack, pack_carried, pack_slabs, read
+from pocketr1.compress.packing import carries, layer_tensors, pack, pack_carried, pack_slabs, read
 from pocketr1.compress.partial_model import Hidden, PartialModel, Place
 from pocketr1.compress.units import Packed, Unit, new_array, rows_of
+from pocketr1.compress.work import Work
 
-__all__ = ["Calibrator", "Step", "Work"]
+__all__ = ["Calibrator", "Step"]
 
 
 @dataclass(frozen=True)
@@ -189,11 +189,7 @@ class Calibrator:
         )
         grams = {name.split(".")[2]: gram.take() for name, gram in observer.grams.items()}
         observer.grams.clear()
-        tensors = {
-            name[len(prefix) :]: read(self._source, name)
-            for name in self._source.tensors
-            if name.startswith(prefix)
-        }
+        tensors = layer_tensors(self._source, number)
         plain = {
             prefix + name: self._pack(prefix + name, weights) for name, weights in tensors.items()
         }
@@ -320,76 +316,3 @@ class Calibrator:
     def _advance(self, work: int) -> None:
         self._work.done += work
         self._tell(Step(min(self._work.done, self._work.total), self._work.total, self._at))
-
-
-@dataclass
-class Work:
-    """What a job costs, in multiplications as our engine does them packed.
-
-    Those in full precision take about four times as long.
-    """
-
-    layer: int  # of a token in one layer
-    head: int
-    layers: int
-    gram: int  # of a token, in one layer
-    factors: int  # of one of four factors
-    tokens: int
-    gate_tokens: int
-    equalizing_tokens: int
-    done: int = 0
-
-    @classmethod
-    def of(
-        cls, source: checkpoint.Checkpoint, tokens: int, gate_tokens: int, equalizing_tokens: int
-    ) -> Work:
-        spec = source.spec
-        sizes = [
-            math.prod(tensor.shape)
-            for name, tensor in source.tensors.items()
-            if name.startswith("layers.0.") and len(tensor.shape) == 2
-        ]
-        ffn = spec.layers[0].ffn_size
-        inputs = (spec.hidden_size, spec.layers[0].heads * spec.head_dim, spec.hidden_size, ffn)
-        return cls(
-            layer=sum(sizes),
-            head=spec.hidden_size * spec.vocab_size,
-            layers=len(spec.layers),
-            gram=sum(size * size for size in inputs) * 2,
-            factors=sum(size**3 for size in inputs) // 3,
-            tokens=tokens,
-            gate_tokens=gate_tokens,
-            equalizing_tokens=equalizing_tokens,
-        )
-
-    @property
-    def full_layer(self) -> int:
-        return 4 * self.layer
-
-    @property
-    def watched_layer(self) -> int:
-        return self.full_layer + self.gram
-
-    @property
-    def reference(self) -> int:
-        return self.layers * self.full_layer + 4 * self.head
-
-    def gated(self, first: int) -> int:
-        return self.layer * (self.layers - first) + self.head
-
-    def before(self, number: int) -> int:
-        """What is done when unit ``number`` begins."""
-        prepared = self.equalizing_tokens * self.layers * self.full_layer
-        if not number:
-            return prepared
-        layers = number * (
-            self.tokens * (self.watched_layer + self.layer)
-            + self.gate_tokens * self.layer
-            + 4 * self.factors
-        )
-        gates = sum(self.gated(min(first, self.layers - 1)) for first in range(number))
-        return prepared + layers + self.gate_tokens * (2 * gates + self.reference)
-
-    @property
-    def total(self) -> int:
-        return self.before(self.layers) + 2 * self.gate_tokens * self.gated(self.layers - 1)

@@ -13,7 +13,6 @@ import numpy as np
 
 from pocketr1 import _core, arch, checkpoint
 from pocketr1.bundle.report import kv_bytes_per_token
-from pocketr1.compress.calibrate import Work
 from pocketr1.compress.calibration import (
     CALIBRATION_TOKENS,
     GATE_TOKENS,
@@ -26,6 +25,7 @@ from pocketr1.compress.original import original_places
 from pocketr1.compress.partial_model import PartialModel, Place
 from pocketr1.compress.sensitivity import SENSITIVITY_TOKENS, first_layer
 from pocketr1.compress.units import Packed, Unit
+from pocketr1.compress.work import Work
 
 __all__ = ["Effort", "measure_effort"]
 

@@ -26,7 +26,7 @@ from pocketr1.compress.equalize import (
     key_factors,
 )
 from pocketr1.compress.gram import Gram
-from pocketr1.compress.packing import carries, pack, pack_slabs, read, sampled
+from pocketr1.compress.packing import carries, layer_tensors, pack, pack_slabs, read, sampled
 from pocketr1.compress.partial_model import PartialModel, Place
 from pocketr1.compress.units import Unit, new_array
 
@@ -158,11 +158,7 @@ class Equalized:
 
     def _layer(self, number: int, inputs: _Inputs) -> None:
         prefix = f"layers.{number}."
-        tensors = {
-            name[len(prefix) :]: read(self._source, name)
-            for name in self._source.tensors
-            if name.startswith(prefix)
-        }
+        tensors = layer_tensors(self._source, number)
         formats = {name: self._formats.get(prefix + name, "f32") for name in tensors}
         layer = self._spec.layers[number]
         gram = None if inputs.gram is None else inputs.gram.take()

@@ -10,7 +10,7 @@ from pocketr1.bundle.layout import group_size
 from pocketr1.compress.gptq import Feedback, quantize_matrix, slabs
 from pocketr1.compress.units import Packed, joined
 
-__all__ = ["carries", "pack", "pack_carried", "pack_slabs", "read", "sampled"]
+__all__ = ["carries", "layer_tensors", "pack", "pack_carried", "pack_slabs", "read", "sampled"]
 
 Array = NDArray[np.float32]
 
@@ -19,6 +19,16 @@ def read(source: checkpoint.Checkpoint, name: str, begin: int = 0, end: int | No
     """Return rows of a tensor as float32."""
     rows = source.read_rows(name, begin, end)
     return checkpoint.as_float32(rows, source.tensors[name].dtype)
+
+
+def layer_tensors(source: checkpoint.Checkpoint, number: int) -> dict[str, Array]:
+    """Return a layer's tensors as float32, by short name (``q.weight``)."""
+    prefix = f"layers.{number}."
+    return {
+        name[len(prefix) :]: read(source, name)
+        for name in source.tensors
+        if name.startswith(prefix)
+    }
 
 
 def sampled(source: checkpoint.Checkpoint, name: str, count: int) -> Array:

@@ -23,9 +23,10 @@ from pocketr1.compress.equalize import READERS, Array
 from pocketr1.compress.equalized import EQUALIZING_TOKENS, Equalized, normed
 from pocketr1.compress.gptq import Feedback, rounding_error
 from pocketr1.compress.gram import Gram, GramObserver
-from pocketr1.compress.packing import pack, pack_slabs, read, sampled
+from pocketr1.compress.packing import layer_tensors, pack, pack_slabs, read, sampled
 from pocketr1.compress.partial_model import PartialModel, Place
 from pocketr1.compress.units import Packed, Unit, new_array, rows_of
+from pocketr1.compress.work import Work
 
 __all__ = ["SENSITIVITY_TOKENS", "first_layer", "measure_sensitivities"]
 
@@ -121,27 +122,21 @@ class _Probing:
             known["measured"] if known.get("key") == self._key else {}
         )
         self._zeros = self._directory / "zeros"
-        layer = sum(
-            shape[0] * shape[1]
-            for name, shape in arch.expected_tensors(source.spec).items()
-            if name.startswith("layers.0.") and len(shape) == 2
-        )
-        head = self._spec.hidden_size * self._spec.vocab_size
-        self._equalizing = 4 * layer  # in full precision, which takes four times as long
+        work = Work.of(source, 0, 0, self._equalized.tokens)
+        self._equalizing = work.full_layer
         self._costs = {
-            name: len(self._text.ids)
-            * (layer * (self._layers - first_layer(name, self._layers)) + head)
+            name: len(self._text.ids) * work.gated(first_layer(name, self._layers))
             for name in names
         }
         self._total = len(formats) * sum(self._costs.values())
-        self._total += self._equalized.tokens * self._equalizing * self._layers
+        self._total += work.before(0)
         self._done = 0
 
     def run(self) -> list[Sensitivity]:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._zeros.write_bytes(bytes(4 * self._spec.hidden_size))
         self._equalized.make(lambda rows: self._advance(rows * self._equalizing, "equalize"))
-        self._done = self._equalized.tokens * self._equalizing * self._layers
+        self._done = self._total - len(self._formats) * sum(self._costs.values())
         self._rest = self._equalized.places()
         if self._tied:
             self._rest["embed.weight"] = self._original["embed.weight"]
@@ -244,11 +239,7 @@ class _Probing:
 
     def _layer(self, number: int, grams: dict[str, Array]) -> Iterator[_Matrix]:
         prefix = f"layers.{number}."
-        tensors = {
-            name[len(prefix) :]: read(self._source, name)
-            for name in self._source.tensors
-            if name.startswith(prefix)
-        }
+        tensors = layer_tensors(self._source, number)
         self._equalized.factors(number).apply(tensors, self._spec.layers[number])
         for reads, readers in READERS.items():
             gram = grams.pop(reads)

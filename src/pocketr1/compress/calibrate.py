@@ -105,7 +105,7 @@ class Calibrator:
             directory / "reference.npy",
             self._zeros,
             threads,
-            lambda rows: self._advance(rows * self._work.reference),
+            lambda rows: self._advance(rows * self._work.full_layer),
         )
 
     def part(self, name: str, part: Part) -> tuple[NDArray[np.uint8], PartError]:

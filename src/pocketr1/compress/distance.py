@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pocketr1 import arch, checkpoint
 from pocketr1.compress.calibration import Sample, lengths_and_ids
 from pocketr1.compress.partial_model import Hidden, PartialModel, Place, bundle_logits
-from pocketr1.compress.units import new_array
+from pocketr1.compress.units import write_rows
 
 __all__ = ["Distance", "Sequences", "embedded", "mean_divergence"]
 
@@ -64,7 +64,7 @@ class Distance:
             states: returns what its first layer reads.
             text: what is measured on.
             reference: a file for its log probabilities, float16; made where it is not
-                there, while ``advance`` is told the tokens done.
+                there, while ``advance`` is told the tokens that a layer has run.
             zeros: see :class:`PartialModel`.
             threads: of the engine.
             advance: see ``reference``.
@@ -99,7 +99,8 @@ class Distance:
         advance: Callable[[int], None] = lambda _: None,
     ) -> NDArray[np.float64]:
         """Return as ``measure`` does, but of each counted token, float64 (counted,)."""
-        return self._said(self._model(places, begin).logits(states, self._text.lengths), advance)
+        layers = range(begin, len(self._spec.layers))
+        return self._said(self._model(places, layers).logits(states, self._text.lengths), advance)
 
     def of_bundle(self, bundle: Path, advance: Callable[[int], None] = lambda _: None) -> float:
         """Return the divergence in nats of a whole bundle, from its embedding on.
@@ -116,12 +117,12 @@ class Distance:
         said: Iterable[tuple[slice, NDArray[np.float32]]],
         advance: Callable[[int], None],
     ) -> NDArray[np.float64]:
-        reference = self._reference()
-        found = np.empty(len(reference), np.float64)
+        self._make_reference()
+        found = np.empty(int(self._text.counted.sum()), np.float64)
         place = 0
         for rows, logits in said:
             counted = self._text.counted[rows]
-            one = reference[place : place + int(counted.sum())].astype(np.float32)
+            one = self._reference(place, place + int(counted.sum()))
             other = _log_softmax(logits[counted])
             shares = np.exp(one) * (one - other)
             found[place : place + len(one)] = shares.sum(axis=1, dtype=np.float64)
@@ -129,27 +130,41 @@ class Distance:
             advance(len(logits))
         return found
 
-    def _reference(self) -> NDArray[np.float16]:
-        if not self._path.exists():
-            model = self._model(self._original, 0)
-            shape = (int(self._text.counted.sum()), self._spec.vocab_size)
-            with new_array(self._path, shape, np.float16) as out:
-                place = 0
-                for rows, logits in model.logits(self._states(), self._text.lengths):
-                    values = _log_softmax(logits[self._text.counted[rows]])
-                    # Beyond float16 the probability is 0 in any case.
-                    out[place : place + len(values)] = np.maximum(values, np.float32(-6e4))
-                    place += len(values)
-                    self._advance(len(logits))
-        reference: NDArray[np.float16] = np.load(self._path, mmap_mode="r")
-        return reference
+    def _reference(self, begin: int, end: int) -> NDArray[np.float32]:
+        """Read rows; nothing stays mapped, where all of them would count as this process's."""
+        mapped: NDArray[np.float16] = np.load(self._path, mmap_mode="r")
+        return mapped[begin:end].astype(np.float32)
 
-    def _model(self, places: Mapping[str, Place], begin: int) -> PartialModel:
+    def _make_reference(self) -> None:
+        if self._path.exists():
+            return
+        last = len(self._spec.layers) - 1
+        hidden = self._states()
+        for layer in range(last):  # one after the other, so that one is in memory
+            out = np.empty_like(hidden)
+            model = self._model(self._original, range(layer, layer + 1), head=False)
+            model.forward(hidden, self._text.lengths, out=out, advance=self._advance)
+            hidden = out
+        model = self._model(self._original, range(last, last + 1))
+        shape = (int(self._text.counted.sum()), self._spec.vocab_size)
+
+        def rows() -> Iterator[NDArray[np.float16]]:
+            for rows, logits in model.logits(hidden, self._text.lengths):
+                values = _log_softmax(logits[self._text.counted[rows]])
+                # Beyond float16 the probability is 0 in any case.
+                yield np.maximum(values, np.float32(-6e4)).astype(np.float16)
+                self._advance(len(logits))
+
+        write_rows(self._path, shape, np.float16, rows())
+
+    def _model(
+        self, places: Mapping[str, Place], layers: range, *, head: bool = True
+    ) -> PartialModel:
         return PartialModel(
             self._spec,
             places,
-            range(begin, len(self._spec.layers)),
-            head=True,
+            layers,
+            head=head,
             zeros=self._zeros,
             threads=self._threads,
             longest=max(self._text.lengths),

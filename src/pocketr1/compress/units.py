@@ -18,7 +18,7 @@ from pocketr1.bundle import Part, PartError
 from pocketr1.bundle.files import sync_directory, write_file
 from pocketr1.compress.partial_model import Place
 
-__all__ = ["Packed", "Unit", "joined", "new_array", "part_of", "rows_of"]
+__all__ = ["Packed", "Unit", "joined", "new_array", "part_of", "rows_of", "write_rows"]
 
 _ALIGNMENT = 64
 _BLOCK_ROWS = 16
@@ -156,6 +156,24 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> Iterator[
     array = np.lib.format.open_memmap(fresh, "w+", dtype, shape)
     yield array
     array.flush()
+    fresh.replace(path)
+
+
+def write_rows(
+    path: Path, shape: tuple[int, ...], dtype: DTypeLike, slabs: Iterable[NDArray[Any]]
+) -> None:
+    """Write an array that comes in slabs of rows, of which only one is in memory.
+
+    The file, of NumPy's format, gets its name when it is whole and on disk.
+    """
+    fresh = path.with_name("new-" + path.name)
+    with fresh.open("wb") as file:
+        header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for slab in slabs:
+            file.write(np.ascontiguousarray(slab).data)
+        file.flush()
+        os.fsync(file.fileno())
     fresh.replace(path)
 
 

@@ -218,7 +218,8 @@ class Distiller:
     ) -> Distance:
         zeros = directory / "zeros"
         zeros.write_bytes(bytes(4 * source.spec.hidden_size))
-        count = _Count(lambda done: self._tell("original", done, len(gate.ids)))
+        total = len(gate.ids) * len(source.spec.layers)
+        count = _Count(lambda done: self._tell("original", done, total))
         return Distance(
             source.spec,
             checkpoint_places(source),

@@ -40,7 +40,7 @@ from tiny_r1.problem import Problem  # noqa: E402
 from tiny_r1.sample import held_out_problems, training_problem  # noqa: E402
 
 SAMPLES = 512
-PROBLEMS = 300
+PROBLEMS = 1000
 OURS: dict[str, dict[str, Any]] = {
     "4 bits, groups of 64": {"bits": 4, "group_size": 64},
     "4 bits, groups of 64, zero points": {"bits": 4, "group_size": 64, "symmetric": False},
@@ -158,7 +158,7 @@ def llamas(source: Path, work: Path, text: Path, tools: Path, python: str) -> li
                 "engine": "llama.cpp",
                 "name": f"{kind} with importance matrix",
                 "bits_per_weight": 8 * size / parameters,
-                "kld_mean": divergences[str(path)],
+                **divergences[str(path)],
             }
         )
     return rows
@@ -166,7 +166,7 @@ def llamas(source: Path, work: Path, text: Path, tools: Path, python: str) -> li
 
 def table(found: dict[str, list[dict[str, Any]]], chinese: bool = False) -> str:
     """Return the figures as a Markdown table."""
-    head = ("model", "engine", "weights", "bits per weight", "KL divergence")
+    head = ("model", "engine", "weights", "bits per weight", "KL divergence (95%)")
     lines = [
         "| " + " | ".join(said(word, chinese) for word in head) + " |",
         "|---|---|---|---|---|",
@@ -175,10 +175,11 @@ def table(found: dict[str, list[dict[str, Any]]], chinese: bool = False) -> str:
         for row in sorted(
             rows, key=lambda row: (-round(row["bits_per_weight"], 2), row["kld_mean"])
         ):
+            low, high = row["kld_interval"]
             name = ", ".join(said(part, chinese) for part in row["name"].split(", "))
             lines.append(
                 f"| {said(model, chinese)} | {row['engine']} | {name} "
-                f"| {row['bits_per_weight']:.2f} | {row['kld_mean']:.5f} |"
+                f"| {row['bits_per_weight']:.2f} | {row['kld_mean']:.5f} ({low:.5f} … {high:.5f}) |"
             )
     return "\n".join(lines)
 
@@ -188,7 +189,7 @@ _CHINESE = {
     "engine": "引擎",
     "weights": "权重",
     "bits per weight": "每权重位数",
-    "KL divergence": "KL 散度",
+    "KL divergence (95%)": "KL 散度（95%）",
     "outlier twin": "离群孪生",
     "4 bits": "4 位",
     "3 bits": "3 位",
@@ -258,7 +259,7 @@ def main() -> None:
         if options.llama_tools is not None and options.llama_python is not None:
             text = work / "text.txt"
             found[name] += llamas(source, work, text, options.llama_tools, options.llama_python)
-    document = json.dumps({"samples": SAMPLES, "models": found}, indent=1)
+    document = json.dumps({"samples": SAMPLES, "problems": PROBLEMS, "models": found}, indent=1)
     (options.work / "calibration.json").write_text(document + "\n", "utf-8")
     print(table(found))
 

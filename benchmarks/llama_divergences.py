@@ -3,7 +3,8 @@
     python llama_divergences.py REFERENCE.gguf MODEL.gguf… < SEQUENCES.json > ANSWER.json
 
 SEQUENCES: [[ids, first], …]; what follows ids[first - 1] and all later tokens counts. ANSWER: for
-each model its mean divergence in nats, in single precision logits and double precision sums.
+each model its mean divergence in nats and the 95% interval of that, from single precision logits in
+double precision sums.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def main() -> None:
     answer = {}
     for path in sys.argv[2:]:
         other = log_probabilities(path, sequences)
-        answer[path] = float((np.exp(reference) * (reference - other)).sum(axis=1).mean())
+        found = (np.exp(reference) * (reference - other)).sum(axis=1)
+        half = 1.96 * float(found.std(ddof=1)) / len(found) ** 0.5
+        mean = float(found.mean())
+        answer[path] = {"kld_mean": mean, "kld_interval": [mean - half, mean + half]}
     json.dump(answer, sys.stdout)
 
 

@@ -54,6 +54,17 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return Tiny R1's outlier twin: the same function, as hard to quantize as a large model."""
+    sys.path.insert(0, str(ROOT / "training"))
+    from tiny_r1 import outliers
+
+    path = tmp_path_factory.mktemp("twin") / "twin"
+    outliers.write_twin(ROOT / "models" / "tiny-r1", path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def tiny_bundle(tiny_checkpoint: Path) -> Path:
     """Return the same model in 4 bits."""
     from pocketr1 import Quantizer

@@ -74,6 +74,18 @@ def test_a_stop_token_ends_an_answer_and_is_not_part_of_it(engine: Engine) -> No
     assert stopped.token_ids == whole.token_ids[: whole.token_ids.index(end)]
 
 
+def test_it_is_told_after_each_step_how_many_tokens_that_were(engine: Engine) -> None:
+    told: list[int] = []
+    completions = list(
+        engine.generate_many(
+            PROMPTS, max_tokens=20, stop_token_ids=(), batch=2, advance=told.append
+        )
+    )
+    made = sum(len(completion.token_ids) for completion in completions)
+    assert sum(told) == sum(map(len, PROMPTS)) + made
+    assert len(told) > len(PROMPTS)
+
+
 def test_closing_the_iterator_frees_the_pages(engine: Engine) -> None:
     list(engine.generate_many(PROMPTS, max_tokens=5, batch=6))
     before = engine.kv_bytes

@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from calibration import PAGES, bundle, page_with, said, sources
+from calibration import PAGES, ROOT, bundle, page_with, said, sources
 
 import pocketr1
 from pocketr1 import measure
@@ -151,9 +151,15 @@ _HEAD = (
 
 
 def pages() -> dict[Path, str]:
-    """Return the guides with the kept figures in their place."""
+    """Return README and guides with the kept figures in their place."""
     found = json.loads(KEPT.read_text("utf-8"))["models"]
-    return {path: page_with(path, MARK, table(found, "zh" in path.parts)) for path in PAGES}
+    english, chinese = PAGES
+    made = {}
+    for path in (ROOT / "README.md", english):
+        made[path] = page_with(path, MARK, table(found))
+    for path in (ROOT / "README.zh-CN.md", chinese):
+        made[path] = page_with(path, MARK, table(found, chinese=True))
+    return made
 
 
 def main() -> None:

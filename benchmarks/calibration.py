@@ -111,19 +111,24 @@ def ours(source: Path, work: Path, prompts: Path) -> list[dict[str, Any]]:
         for name in plans(prompts):
             out = bundle(source, work, prompts, name)
             with pocketr1.load(out) as model:
-                compared = measure.compare_exchanges(reference, model, replies).comparison(1)
-            assert compared is not None
+                tally = measure.compare_exchanges(reference, model, replies)
             bits_per_weight = pocketr1.inspect(out).bits_per_weight
             rows.append(
                 {
                     "engine": "pocketr1",
                     "name": name,
                     "bits_per_weight": bits_per_weight,
-                    **compared.divergence.to_dict(),
+                    "replies": _figures(tally.comparison(1)),
+                    "prompts": _figures(tally.comparison(0)),
                 }
             )
-            print(f"{source.name}: {name}: {rows[-1]['kld_mean']:.6f}", file=sys.stderr, flush=True)
+            print(f"{source.name}: {json.dumps(rows[-1])}", file=sys.stderr, flush=True)
     return rows
+
+
+def _figures(compared: measure.Comparison | None) -> dict[str, Any]:
+    assert compared is not None
+    return compared.divergence.to_dict()
 
 
 def llamas(source: Path, work: Path, text: Path, tools: Path, python: str) -> list[dict[str, Any]]:
@@ -166,22 +171,34 @@ def llamas(source: Path, work: Path, text: Path, tools: Path, python: str) -> li
 
 def table(found: dict[str, list[dict[str, Any]]], chinese: bool = False) -> str:
     """Return the figures as a Markdown table."""
-    head = ("model", "engine", "weights", "bits per weight", "KL divergence (95%)")
+    head = (
+        "model",
+        "engine",
+        "weights",
+        "bits per weight",
+        "KL, replies (95%)",
+        "KL, prompts (95%)",
+    )
     lines = [
         "| " + " | ".join(said(word, chinese) for word in head) + " |",
-        "|---|---|---|---|---|",
+        "|---|---|---|---|---|---|",
     ]
     for model, rows in found.items():
         for row in sorted(
-            rows, key=lambda row: (-round(row["bits_per_weight"], 2), row["kld_mean"])
+            rows, key=lambda row: (-round(row["bits_per_weight"], 2), row["replies"]["kld_mean"])
         ):
-            low, high = row["kld_interval"]
             name = ", ".join(said(part, chinese) for part in row["name"].split(", "))
             lines.append(
                 f"| {said(model, chinese)} | {row['engine']} | {name} "
-                f"| {row['bits_per_weight']:.2f} | {row['kld_mean']:.5f} ({low:.5f} … {high:.5f}) |"
+                f"| {row['bits_per_weight']:.2f} | {_mean(row['replies'], 5)} "
+                f"| {_mean(row['prompts'], 4)} |"
             )
     return "\n".join(lines)
+
+
+def _mean(figures: dict[str, Any], places: int) -> str:
+    low, high = figures["kld_interval"]
+    return f"{figures['kld_mean']:.{places}f} ({low:.{places}f} … {high:.{places}f})"
 
 
 _CHINESE = {
@@ -189,7 +206,8 @@ _CHINESE = {
     "engine": "引擎",
     "weights": "权重",
     "bits per weight": "每权重位数",
-    "KL divergence (95%)": "KL 散度（95%）",
+    "KL, replies (95%)": "KL，回答（95%）",
+    "KL, prompts (95%)": "KL，题目（95%）",
     "outlier twin": "离群孪生",
     "4 bits": "4 位",
     "3 bits": "3 位",

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from calibration import SAMPLES, TINY, exchanges, write_prompts
+from calibration import SAMPLES, TINY, exchanges, held_out, write_prompts
 
 import pocketr1
 from pocketr1 import measure
@@ -24,6 +24,7 @@ from pocketr1.compress import DEFAULTS, Quantizer
 from pocketr1.compress.distill import Distiller
 from pocketr1.errors import CompressionError
 
+REPLIES = 300
 PLANS: dict[str, dict[str, Any]] = {
     "4 bits, groups of 64": {"bits": 4, "group_size": 64},
     "3 bits, groups of 64": {"bits": 3, "group_size": 64},
@@ -45,7 +46,7 @@ def measured(work: Path, epochs: int, threads: int | None) -> list[dict[str, Any
     prompts = work / "prompts.jsonl"
     write_prompts(prompts)
     text = {"calibration_data": prompts, "calibration_samples": SAMPLES}
-    replies = exchanges(TINY)
+    replies = exchanges(TINY, held_out(REPLIES))
     rows = []
     for number, (name, options) in enumerate(PLANS.items()):
         for way in ("rounded", "calibrated"):

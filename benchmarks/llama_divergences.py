@@ -2,9 +2,10 @@
 
     python llama_divergences.py REFERENCE.gguf MODEL.gguf… < SEQUENCES.json > ANSWER.json
 
-SEQUENCES: [[ids, first], …]; what follows ids[first - 1] and all later tokens counts. ANSWER: for
-each model its mean divergence in nats and the 95% interval of that, from single precision logits in
-double precision sums.
+SEQUENCES: [[ids, first], …]: a prompt of ``first`` tokens and the reply to it. ANSWER: for each
+model, over the tokens of the replies and over those of the prompts but the first, the mean
+divergence in nats and the 95% interval of that, from single precision logits in double precision
+sums.
 """
 
 from __future__ import annotations
@@ -18,33 +19,39 @@ import numpy as np
 
 
 def log_probabilities(path: str, sequences: list[Any]) -> np.ndarray:
-    """Return the log probabilities behind the counted tokens, float64 (tokens, vocabulary)."""
+    """Return the log probabilities of all tokens but each first, float64 (tokens, vocabulary)."""
     longest = max(len(ids) for ids, _ in sequences)
     model = llama_cpp.Llama(
         path, n_ctx=longest + 8, n_threads=2, n_gpu_layers=0, logits_all=True, verbose=False
     )
     rows = []
-    for ids, first in sequences:
+    for ids, _ in sequences:
         model.reset()
         model.eval(ids)
-        logits = np.array(model.scores[first - 1 : len(ids) - 1], np.float64)
+        logits = np.array(model.scores[: len(ids) - 1], np.float64)
         logits -= logits.max(axis=1, keepdims=True)
         rows.append(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))
     model.close()
     return np.concatenate(rows)
 
 
+def figures(divergences: np.ndarray) -> dict[str, Any]:
+    """Return the mean and its interval."""
+    half = 1.96 * float(divergences.std(ddof=1)) / len(divergences) ** 0.5
+    mean = float(divergences.mean())
+    return {"kld_mean": mean, "kld_interval": [mean - half, mean + half]}
+
+
 def main() -> None:
     """Answer the request."""
     sequences = json.load(sys.stdin)
     reference = log_probabilities(sys.argv[1], sequences)
+    replies = np.concatenate([np.arange(1, len(ids)) >= first for ids, first in sequences])
     answer = {}
     for path in sys.argv[2:]:
         other = log_probabilities(path, sequences)
         found = (np.exp(reference) * (reference - other)).sum(axis=1)
-        half = 1.96 * float(found.std(ddof=1)) / len(found) ** 0.5
-        mean = float(found.mean())
-        answer[path] = {"kld_mean": mean, "kld_interval": [mean - half, mean + half]}
+        answer[path] = {"replies": figures(found[replies]), "prompts": figures(found[~replies])}
     json.dump(answer, sys.stdout)
 
 

@@ -34,9 +34,9 @@ from pocketr1 import checkpoint, measure
 from pocketr1.bundle.files import write_file
 from pocketr1.compress.calibration import Sample
 from pocketr1.compress.distance import Sequences, embedded
-from pocketr1.compress.equalize import equalize_keys, equalize_layer, equalize_norm
+from pocketr1.compress.equalize import READERS, equalize_layer, equalize_norm, key_factors
 from pocketr1.compress.gptq import Feedback
-from pocketr1.compress.gram import Gram, GramObserver
+from pocketr1.compress.gram import Gram, GramObserver, scaled
 from pocketr1.compress.partial_model import PartialModel, Place, checkpoint_places
 from tiny_r1.outliers import write_twin
 from tiny_r1.problem import Problem
@@ -45,7 +45,6 @@ from tiny_r1.sample import training_problem
 SAMPLES = 512
 REPLIES = 300
 THREADS = 2
-READERS = {"q": ("q", "k", "v"), "o": ("o",), "gate": ("gate", "up"), "down": ("down",)}
 KEPT = Path(__file__).parent / "figures" / "table_grid.json"
 PAGE = Path(__file__).parents[1] / "docs" / "adr" / "0015-looked-up-levels.md"
 MARK = "<!-- figures: table grid -->"
@@ -97,20 +96,23 @@ class Model:
             grams = {reads: observer.grams[f"{prefix}{reads}.weight"].take() for reads in READERS}
             tensors = {n[len(prefix) :]: t for n, t in self.plain.items() if n.startswith(prefix)}
             formats = dict.fromkeys(tensors, "w4g64")
-            equalize_keys(tensors, grams["q"], layer, self.spec.head_dim)
-            equalize_layer(tensors, formats, grams, layer, self.spec.head_dim, THREADS)
+            energies = {reads: gram.diagonal().copy() for reads, gram in grams.items()}
+            keys = key_factors(tensors, grams["q"], layer, self.spec.head_dim)
+            factors = equalize_layer(tensors, formats, energies, layer, keys, THREADS)
+            factors.apply(tensors, layer)
             self.fitted.update({prefix + name: tensor for name, tensor in tensors.items()})
             for reads, readers in READERS.items():
                 for reader in readers:
                     self.grams[f"{prefix}{reader}.weight"] = grams[reads]
+                scaled(grams[reads], factors.inputs[reads])
         gain, head = self.plain["final_norm.weight"], self.plain["head.weight"]
         mean = np.square(left).mean(axis=1, keepdims=True)
         gram = Gram(self.spec.hidden_size)
         gram.add(left / np.sqrt(mean + self.spec.rms_norm_eps) * gain)
         matrix = gram.take()
-        gain, factors, _ = equalize_norm(gain, head, "w4g64", matrix, THREADS)
-        self.grams["head.weight"] = matrix
-        self.fitted |= {"final_norm.weight": gain, "head.weight": head * factors}
+        _, channels = equalize_norm(head, "w4g64", matrix.diagonal().copy(), THREADS)
+        self.grams["head.weight"] = scaled(matrix, channels)
+        self.fitted |= {"final_norm.weight": gain / channels, "head.weight": head * channels}
         self.feedback = {name: Feedback.of(gram) for name, gram in self.grams.items()}
 
     def measure(self, tensors: dict[str, Array]) -> NDArray[np.float64]:

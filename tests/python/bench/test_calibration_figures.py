@@ -11,7 +11,7 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 @pytest.mark.parametrize(
-    ("script", "count"), [("calibration", 2), ("calibrated_accuracy", 2), ("table_grid", 1)]
+    ("script", "count"), [("calibration", 2), ("calibrated_accuracy", 4), ("table_grid", 1)]
 )
 def test_a_pages_table_is_the_kept_figures(
     monkeypatch: pytest.MonkeyPatch, script: str, count: int

@@ -15,7 +15,7 @@ from pocketr1.compress.calibration import Sample, lengths_and_ids
 from pocketr1.compress.partial_model import Hidden, PartialModel, Place, bundle_logits
 from pocketr1.compress.units import write_rows
 
-__all__ = ["Distance", "Sequences", "embedded", "mean_divergence"]
+__all__ = ["Distance", "Sequences", "embedded"]
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,8 @@ class Distance:
 
         states: what layer ``begin`` reads, of all tokens; layers before it are not run.
         """
-        return mean_divergence(self.of_tokens(places, begin, states, advance))
-
-    def of_tokens(
-        self,
-        places: Mapping[str, Place],
-        begin: int,
-        states: Hidden,
-        advance: Callable[[int], None] = lambda _: None,
-    ) -> NDArray[np.float64]:
-        """Return as ``measure`` does, but of each counted token, float64 (counted,)."""
         layers = range(begin, len(self._spec.layers))
-        return self._said(self._model(places, layers).logits(states, self._text.lengths), advance)
+        return self._mean(self._model(places, layers).logits(states, self._text.lengths), advance)
 
     def of_bundle(self, bundle: Path, advance: Callable[[int], None] = lambda _: None) -> float:
         """Return the divergence in nats of a whole bundle, from its embedding on.
@@ -110,25 +100,24 @@ class Distance:
         """
         lengths = self._text.lengths
         said = bundle_logits(bundle, self._text.ids, lengths, self._threads)
-        return mean_divergence(self._said(said, advance))
+        return self._mean(said, advance)
 
-    def _said(
+    def _mean(
         self,
         said: Iterable[tuple[slice, NDArray[np.float32]]],
         advance: Callable[[int], None],
-    ) -> NDArray[np.float64]:
+    ) -> float:
         self._make_reference()
-        found = np.empty(int(self._text.counted.sum()), np.float64)
+        total = 0.0
         place = 0
         for rows, logits in said:
             counted = self._text.counted[rows]
             one = self._reference(place, place + int(counted.sum()))
             other = _log_softmax(logits[counted])
-            shares = np.exp(one) * (one - other)
-            found[place : place + len(one)] = shares.sum(axis=1, dtype=np.float64)
+            total += float((np.exp(one) * (one - other)).sum(dtype=np.float64))
             place += len(one)
             advance(len(logits))
-        return found
+        return max(total / place, 0.0) if math.isfinite(total) else math.inf
 
     def _reference(self, begin: int, end: int) -> NDArray[np.float32]:
         """Read rows; nothing stays mapped, where all of them would count as this process's."""
@@ -178,12 +167,6 @@ def embedded(source: checkpoint.Checkpoint, ids: NDArray[np.int64]) -> Hidden:
     rows = [source.read_rows(name, int(row), int(row) + 1) for row in known]
     dtype = source.tensors[name].dtype
     return checkpoint.as_float32(np.concatenate(rows), dtype)[inverse]
-
-
-def mean_divergence(divergences: NDArray[np.float64]) -> float:
-    """Return the mean of tokens' divergences; infinity where one is no number."""
-    mean = float(divergences.mean())
-    return max(mean, 0.0) if math.isfinite(mean) else math.inf
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

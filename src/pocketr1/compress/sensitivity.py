@@ -18,7 +18,7 @@ from pocketr1 import _core, arch, checkpoint
 from pocketr1.bundle.files import write_file
 from pocketr1.compress.allocate import Sensitivity
 from pocketr1.compress.calibration import CalibrationText, first_tokens
-from pocketr1.compress.distance import Distance, Sequences, embedded, mean_divergence
+from pocketr1.compress.distance import Distance, Sequences, embedded
 from pocketr1.compress.equalize import READERS, Array
 from pocketr1.compress.equalized import EQUALIZING_TOKENS, Equalized, normed
 from pocketr1.compress.gptq import Feedback, rounding_error
@@ -101,10 +101,9 @@ class _Probing:
         self._tied = source.spec.tied_embeddings
         measured = first_tokens(text.samples, SENSITIVITY_TOKENS)
         others = text.samples[len(measured) :] or text.samples
-        # Prompts count as much as all that the model wrote itself: few of its own tokens leave a
-        # reasoner in doubt, and only those tell of small errors.
+        # Prompts count too: few of the tokens a reasoner writes itself leave it in doubt, and only
+        # those tell of small errors.
         self._text = Sequences.of(measured, prompts=True)
-        self._own = Sequences.of(measured).counted[self._text.counted]
         self._watched = Sequences.of(first_tokens(others, EQUALIZING_TOKENS))
         names = [n for n, shape in arch.expected_tensors(source.spec).items() if len(shape) == 2]
         self._equalized = Equalized(
@@ -118,7 +117,7 @@ class _Probing:
         self._kept = directory / "sensitivity.json"
         self._key = {"text": text.sha256}
         known = json.loads(self._kept.read_text("utf-8")) if self._kept.exists() else {}
-        self._measured: dict[str, tuple[float, float]] = (
+        self._measured: dict[str, float] = (
             known["measured"] if known.get("key") == self._key else {}
         )
         self._zeros = self._directory / "zeros"
@@ -150,19 +149,17 @@ class _Probing:
             self._threads,
             lambda rows: None,
         )
-        compared = {matrix.name: self._compared(matrix) for matrix in self._matrices()}
+        found = [self._sensitivity(matrix) for matrix in self._matrices()]
         for path in self._directory.iterdir():
             path.unlink()
         self._directory.rmdir()
-        finest = list(self._formats)[-1]
-        pairs = [self._measured[f"{finest} {name}"] for name in compared]
-        totals = (sum(own for own, _ in pairs), sum(prompts for _, prompts in pairs))
-        return [self._sensitivity(name, each, totals) for name, each in compared.items()]
+        return found
 
-    def _compared(self, matrix: _Matrix) -> dict[str, dict[str, float]]:
-        """Measure a matrix in each probe; return what its other formats err beside each."""
+    def _sensitivity(self, matrix: _Matrix) -> Sensitivity:
+        """Measure a matrix in each probe, and foretell its other formats."""
         name = matrix.name
-        compared = {}
+        shape = self._source.tensors[name].shape
+        bytes_, divergence = {}, {}
         for probe, others in self._formats.items():
             place = f"{probe} {name}"
             if place not in self._measured:
@@ -174,27 +171,14 @@ class _Probing:
                 each: rounding_error(matrix.sample, each, matrix.energy, self._threads, name)
                 for each in {probe, *others}
             }
-            compared[probe] = {each: errors[each] / max(errors[probe], 1e-30) for each in others}
-        return compared
-
-    def _sensitivity(
-        self, name: str, compared: Mapping[str, Mapping[str, float]], totals: tuple[float, float]
-    ) -> Sensitivity:
-        shape = self._source.tensors[name].shape
-        bytes_, divergence = {}, {}
-        for probe, errors in compared.items():
-            own, prompts = self._measured[f"{probe} {name}"]
-            worth = own if not totals[1] else (own + prompts * totals[0] / totals[1]) / 2
-            for each, share in errors.items():
+            for each in others:
                 bytes_[each] = sum(_core.packed_size(each, *shape))
-                divergence[each] = worth * share
+                share = errors[each] / max(errors[probe], 1e-30)
+                divergence[each] = self._measured[place] * share
         return Sensitivity(name, bytes_, divergence)
 
-    def _measure(self, matrix: _Matrix, probe: str) -> tuple[float, float]:
-        """Return the divergence where this matrix alone is in the probe's format.
-
-        First that of the tokens the model wrote itself, then that of the prompts'.
-        """
+    def _measure(self, matrix: _Matrix, probe: str) -> float:
+        """Return the divergence where this matrix alone is in the probe's format."""
         packed = matrix.pack(probe)
         unit = Unit.write(self._directory / "probe", {matrix.name: packed})
         begin = first_layer(matrix.name, self._layers)
@@ -204,12 +188,9 @@ class _Probing:
         else:
             states = np.load(self._states("measured", begin), mmap_mode="r")
             places = {**self._rest, **unit.places()}
-        found = self._distance.of_tokens(places, begin, states)
+        divergence = self._distance.measure(places, begin, states)
         unit.remove()
-        own, prompts = (
-            mean_divergence(found[mask]) if mask.any() else 0.0 for mask in (self._own, ~self._own)
-        )
-        return own, prompts
+        return divergence
 
     # What there is to measure.
 

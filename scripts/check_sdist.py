@@ -23,7 +23,7 @@ _NEEDED = {
 }
 # The tests travel with the sources, so that a packager can run them; their data does not.
 _ROOMS = {"core", "src", "tests", "docs", "examples", "models"}
-_LARGEST = 4_000_000  # bytes, compressed, without models
+_LARGEST = 4_000_000  # bytes, unpacked, without models
 
 
 def main() -> int:

@@ -46,8 +46,8 @@ void Sampler::sort_until(std::size_t count, float mass) {
 }
 
 // Knuth, The Art of Computer Programming, volume 3, section 5.2.5: by each digit of token and then
-// probability, the least significant first. Comparing takes ten times as long where the
-// distribution is so flat that all of a large vocabulary has to be sorted.
+// probability, the least significant first. Where a distribution is so flat that all of a large
+// vocabulary has to be sorted, passes over it cost less than comparisons.
 void Sampler::sort_rest(std::size_t begin) {
   constexpr int kDigit = 11;  // bits
   constexpr std::size_t kDigits = std::size_t{1} << kDigit;

@@ -80,7 +80,9 @@ def measure_effort(
     return Effort(
         seconds=reasoning + measured + calibrating,
         sensitivity_seconds=measured,
-        memory_bytes=max(_reasoning_memory(source, samples), _layer_memory(source)),
+        memory_bytes=max(
+            _reasoning_memory(source, samples), _layer_memory(source), _gate_memory(source)
+        ),
     )
 
 
@@ -137,6 +139,17 @@ def _layer_memory(source: checkpoint.Checkpoint) -> int:
     ]
     grams = 4 * sum(size * size for size in inputs)
     return 6 * sum(sizes) + grams + 2 * 4 * max(inputs) ** 2 + 3 * 4 * max(sizes)
+
+
+def _gate_memory(source: checkpoint.Checkpoint) -> int:
+    """The model in 8 bits, a layer in float32 and packed twice, and some rows of logits."""
+    sizes = (
+        math.prod(tensor.shape)
+        for name, tensor in source.tensors.items()
+        if name.startswith("layers.0.")
+    )
+    logits = 4 * 4 * _ROWS * source.spec.vocab_size
+    return source.parameters + source.parameters // 50 + 6 * sum(sizes) + logits
 
 
 def _timed(work: Callable[[], object]) -> float:

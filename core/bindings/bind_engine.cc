@@ -144,8 +144,8 @@ nb::ndarray<nb::numpy, float, nb::ndim<2>> step(Session& session, const Ids& seq
 }
 
 nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> read_pages(const Session& session,
-                                                            std::int32_t sequence,
-                                                            std::size_t first, std::size_t count) {
+                                                             std::int32_t sequence,
+                                                             std::size_t first, std::size_t count) {
   const std::size_t size = count * session.page_bytes();
   auto memory = std::make_unique_for_overwrite<std::uint8_t[]>(size);
   session.read_pages(sequence, first, {memory.get(), size});
@@ -206,6 +206,9 @@ void bind_engine(nb::module_& module) {
            "kv_format"_a = "f16", "isa"_a = "")
       .def_prop_ro("isa", &Session::isa)
       .def_prop_ro("threads", &Session::threads)
+      .def_prop_ro("active_threads", &Session::active_threads)
+      .def("set_threads", &Session::set_threads, "threads"_a,
+           "How many of the threads compute from now on; the others sleep.")
       .def_prop_ro("kv_bytes", &Session::kv_bytes)
       .def_prop_ro("max_context", &Session::max_context)
       .def("create_sequence", &Session::create_sequence)

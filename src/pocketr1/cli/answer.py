@@ -56,6 +56,15 @@ class Printer:
         self._show(delta.text if self._flow is None else self._flow(delta.text))
         self._line_open = not delta.text.endswith("\n")
 
+    def begin_line(self) -> None:
+        """End a line that stands half-written, for a remark; what a pipe gets stays as it is."""
+        stream = self._stream()
+        if self._line_open and (stream is sys.stderr or is_terminal(stream)):
+            print(file=stream, flush=True)
+            self._line_open = False
+            if self._flow is not None:
+                self._flow.broken()
+
     def finish(self) -> None:
         """End the last line."""
         self._show_rest()

@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING
 from pocketr1 import messages
 from pocketr1.cli import layout
 from pocketr1.cli.answer import Printer, reply_document, summarize
+from pocketr1.cli.governing import (
+    MaxTemp,
+    MemoryThreshold,
+    OnBattery,
+    Remarks,
+    govern,
+    make_care,
+)
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.options import Cpus, MaxContext, Model, Threads
@@ -28,7 +36,7 @@ from pocketr1.cli.sampling import (
     make_sampling,
 )
 from pocketr1.cli.speculation import Speculate
-from pocketr1.errors import ChatError, ContextFullError
+from pocketr1.errors import ChatError, ContextFullError, EngineError
 
 if TYPE_CHECKING:
     from pocketr1.chat import Chat
@@ -55,6 +63,9 @@ def chat(
     cache: Cache = None,
     system: System = None,
     speculate: Speculate = "off",
+    max_temp: MaxTemp = None,
+    on_battery: OnBattery = None,
+    memory_threshold: MemoryThreshold = None,
 ) -> None:
     """Read questions until there are no more."""
     sampling = make_sampling(
@@ -68,6 +79,8 @@ def chat(
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 
+    care = make_care(max_temp, on_battery, memory_threshold)
+    remarks = Remarks()
     runs = runnable(model, cache, threads)
     with (
         load(runs, threads=threads, cpus=cpus, max_context=max_context) as engine,
@@ -75,7 +88,8 @@ def chat(
     ):
         if model == "tiny":
             say("cli-chat-tiny")
-        talk = _Talk(engine, sampling, system, max_tokens, max_answer_tokens, speculation)
+        govern(engine, care, remarks, speculation)
+        talk = _Talk(engine, sampling, system, max_tokens, max_answer_tokens, speculation, remarks)
         if is_terminal(sys.stdin):
             _keep_history()
             say("cli-chat-welcome", model=engine.path.name)
@@ -94,12 +108,14 @@ class _Talk:
         max_tokens: int | None,
         max_answer_tokens: int | None,
         speculation: Speculation | None,
+        remarks: Remarks,
     ) -> None:
         self._engine = engine
         self._sampling = sampling
         self._max_tokens = max_tokens
         self._max_answer_tokens = max_answer_tokens
         self._speculation = speculation
+        self._remarks = remarks
         self._chat = self._new_chat(system)
 
     def take(self, line: str) -> bool:
@@ -131,6 +147,7 @@ class _Talk:
 
     def _answer(self, line: str) -> None:
         printer = Printer()
+        self._remarks.begin_line = printer.begin_line
         try:
             with cancel_on_interrupt(self._engine):
                 reply = self._chat.send(
@@ -139,8 +156,11 @@ class _Talk:
                     max_answer_tokens=self._max_answer_tokens,
                     on_delta=printer,
                 )
-        except (ContextFullError, ChatError) as error:
+        except (ChatError, EngineError) as error:
+            if not isinstance(error, ContextFullError | ChatError) and error.code != "battery-stop":
+                raise
             # The conversation is as it was before; the user may /reset or ask something else.
+            printer.finish()
             print_error(error, as_json=False)
             if isinstance(error, ContextFullError):
                 say("cli-chat-full")

@@ -25,7 +25,11 @@ user's language.
 token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `speculation` (tokens drafted,
 accepted and rejected, and steps behind the prompt; null without speculation), `timings` in seconds
 (`load_s`, `tokenizer_s`, `prompt_s` template and encoding, `prefill_s`, `decode_s`, `ttft_s` from
-the question to the first token), `seed`.
+the question to the first token), `seed`, `events`.
+
+`events` is what was done for others' memory, for heat or battery: `kind` (`threads`, `paused`,
+`resumed`, `gave-back`, `took-again`, `battery-low` or `unreadable`), `seconds` since loading,
+`code`, and what its text names, such as `celsius`, `threads` and `before`, or `megabytes`.
 
 `finish_reason`: `stop` the model ended or a stop string came; `length` a limit of tokens was
 reached; `context` the context is full; `cancelled` Ctrl-C (exit code 1).
@@ -45,7 +49,8 @@ to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`
 `decode_bound_tok_s`, `prefill_bound_tok_s`, `rounds`.
 
 `bench --sustain`: `kind` (`sustain`), `tok_s`, `kept` (speed of the last tenth over the first),
-`samples` (`seconds`, `tok_s`, `celsius`, `mhz`), `tokens`, `seconds`, `isa`, `threads`, `machine`.
+`samples` (`seconds`, `tok_s`, `celsius`, `mhz`), `tokens`, `seconds`, `isa`, `threads`, `events`,
+`machine`.
 
 `bench --scenarios`: `kind` (`scenarios`), `scenarios` (`name`, `first_load_s`, `cold`, `ttft_s`,
 `tok_s`, `memory_gb`, `claim`), `steps` (`model`, `format`, `bits_per_weight`, `weights_mb`,

@@ -9,6 +9,14 @@ from typing import Annotated
 import typer
 
 from pocketr1.cli.answer import Printer, Question, answer, summarize
+from pocketr1.cli.governing import (
+    MaxTemp,
+    MemoryThreshold,
+    OnBattery,
+    Remarks,
+    govern,
+    make_care,
+)
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.options import Cpus, Json, MaxContext, Model, Threads
@@ -51,6 +59,9 @@ def run(
     system: System = None,
     stop: Stop = None,
     speculate: Speculate = "off",
+    max_temp: MaxTemp = None,
+    on_battery: OnBattery = None,
+    memory_threshold: MemoryThreshold = None,
     json: Json = False,
 ) -> None:
     """Answer, streaming or as one document."""
@@ -77,20 +88,28 @@ def run(
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 
+    care = make_care(max_temp, on_battery, memory_threshold)
     model = runnable(model, cache, threads)
     began = perf_counter()
     with load(model, threads=threads, cpus=cpus, max_context=max_context) as engine:
         load_s = perf_counter() - began
         printer = None if json else Printer()
+        remarks = Remarks()
+        remarks.begin_line = None if printer is None else printer.begin_line
         with open_speculation(speculate, engine) as speculation, cancel_on_interrupt(engine):
-            document = answer(engine, question, printer, speculation)
+            governor = govern(engine, care, remarks, speculation)
+            try:
+                document = answer(engine, question, printer, speculation)
+            finally:
+                if printer is not None:
+                    printer.finish()
     timings = {"load_s": load_s, **document["timings"]}
     document["timings"] = {name: round(seconds, 6) for name, seconds in timings.items()}
     document["seed"] = sampling.seed
+    document["events"] = [event.to_dict() for event in governor.events]
     if printer is None:
         print_json(document)
     else:
-        printer.finish()
         summarize(document)
     if document["finish_reason"] == "cancelled":
         raise typer.Exit(1)

@@ -17,7 +17,10 @@ import numpy.typing as npt
 from pocketr1.arch import ModelSpec
 from pocketr1.engine.batch import DEFAULT_BATCH, Completion, complete_many
 from pocketr1.engine.generation import Detokenizer, Generation, Request
+from pocketr1.engine.governor import Governor
 from pocketr1.engine.ownership import Ownership
+from pocketr1.engine.pressure import trim_share
+from pocketr1.engine.reliefs import reliefs
 from pocketr1.engine.sampling import Sampling
 from pocketr1.engine.sequence import Sequence
 from pocketr1.engine.speculation import Speculation
@@ -67,6 +70,7 @@ class Engine:
         self._cancels = 0
         # Handles of dropped sequences: a finalizer may run in any thread, the owner frees them.
         self._released: deque[int] = deque()
+        self._governor: Governor | None = None
 
     @property
     def vocab_size(self) -> int:
@@ -230,6 +234,33 @@ class Engine:
         self._check_usable()
         self._model.clear_adapter(tensor)
 
+    def govern(self, governor: Governor | None) -> None:
+        """Let ``governor`` mind memory, heat and battery before every step; ``None``: nobody.
+
+        With the governor before go its limits. The answers stay the same, bit for bit.
+        """
+        self._check_usable()
+        if self._governor is not None:
+            self._governor._leave(self)
+            self._use_threads(self.threads)
+        self._governor = governor
+        if governor is not None:
+            governor._join(self, *reliefs(self))
+
+    def trim(self, level: int) -> None:
+        """Give memory back: for Android's ``onTrimMemory``, from any thread.
+
+        Called by the owner between two steps it acts at once, by others before the next step; see
+        :meth:`Governor.trim`. Without a governor nothing is given back.
+        """
+        governor = self._governor
+        if governor is None:
+            trim_share(level)
+            return
+        governor.trim(level)
+        if self._ownership.is_mine and not self._stepping and not self._closed:
+            governor._look_if_due()
+
     def cancel(self) -> None:
         """Stop what the engine is doing, from any thread.
 
@@ -251,6 +282,7 @@ class Engine:
         if self._closed:
             return
         self._check_usable()
+        self.govern(None)
         self._closed = True
         self._released.clear()
         del self._session, self._model
@@ -288,6 +320,9 @@ class Engine:
             raise EngineError("engine-busy")
         while self._released:
             self._session.free_sequence(self._released.popleft())
+
+    def _use_threads(self, threads: int) -> None:
+        self._session.set_threads(threads)
 
     def _release_later(self, handle: int) -> None:
         if self._closed or not self._ownership.is_this_process:
@@ -359,6 +394,8 @@ class Engine:
         hook: Callable[[str, npt.NDArray[np.float32]], None] | None = None,
     ) -> npt.NDArray[np.float32]:
         """Compute rows of any sequences; return float32 logits, (len(logits_for), vocab)."""
+        if self._governor is not None:
+            self._governor.tend(lambda: self._cancels != seen)
         if self._cancels != seen:
             raise CancelledError("cancelled")
         logits = None

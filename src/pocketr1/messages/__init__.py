@@ -23,6 +23,7 @@ from pocketr1.messages import (
     evaluate,
     export,
     gguf,
+    governor,
     hub,
     measure,
 )
@@ -39,6 +40,7 @@ CATALOG: dict[str, Text] = {
     **compress.TEXTS,
     **distill.TEXTS,
     **engine.TEXTS,
+    **governor.TEXTS,
     **chat.TEXTS,
     **measure.TEXTS,
     **evaluate.TEXTS,

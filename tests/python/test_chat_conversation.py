@@ -231,7 +231,7 @@ def test_a_full_context_is_a_reason_of_its_own(tmp_path: Path) -> None:
     talk = Talk(support.write_small_model(tmp_path), max_context=40)
     talk.will_say("x" * 100)
     reply = talk.chat.send("Hi")
-    assert reply.finish_reason == "context"
+    assert (reply.finish_reason, reply.context_full) == ("length", True)
     # The engine samples once more from the logits of the last token that fits.
     assert reply.prompt_tokens + reply.completion_tokens == 41
 

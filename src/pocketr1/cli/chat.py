@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pocketr1 import messages
 from pocketr1.cli import layout
-from pocketr1.cli.answer import Printer, reply_document, summarize
+from pocketr1.cli.answer import Printer, checked_full_context, reply_document, summarize
 from pocketr1.cli.governing import (
     MaxTemp,
     MemoryThreshold,
@@ -21,7 +21,7 @@ from pocketr1.cli.governing import (
 )
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
-from pocketr1.cli.options import Cpus, MaxContext, Model, Threads
+from pocketr1.cli.options import Cpus, FullContext, KvFormat, MaxContext, Model, Threads
 from pocketr1.cli.output import is_terminal, print_error, say
 from pocketr1.cli.sampling import (
     MaxAnswerTokens,
@@ -41,6 +41,7 @@ from pocketr1.errors import ChatError, ContextFullError, EngineError
 if TYPE_CHECKING:
     from pocketr1.chat import Chat
     from pocketr1.engine import Engine, Sampling, Speculation
+    from pocketr1.engine.window import FullContext as WhenFull
 
 __all__ = ["chat"]
 
@@ -60,6 +61,8 @@ def chat(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    full_context: FullContext = "stop",
+    kv_format: KvFormat = "f16",
     cache: Cache = None,
     system: System = None,
     speculate: Speculate = "off",
@@ -76,6 +79,7 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
+    when_full = checked_full_context(full_context)
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 
@@ -83,13 +87,17 @@ def chat(
     remarks = Remarks()
     runs = runnable(model, cache, threads)
     with (
-        load(runs, threads=threads, cpus=cpus, max_context=max_context) as engine,
+        load(
+            runs, threads=threads, cpus=cpus, max_context=max_context, kv_format=kv_format
+        ) as engine,
         open_speculation(speculate, engine) as speculation,
     ):
         if model == "tiny":
             say("cli-chat-tiny")
         govern(engine, care, remarks, speculation)
-        talk = _Talk(engine, sampling, system, max_tokens, max_answer_tokens, speculation, remarks)
+        talk = _Talk(
+            engine, sampling, system, max_tokens, max_answer_tokens, speculation, when_full, remarks
+        )
         if is_terminal(sys.stdin):
             _keep_history()
             say("cli-chat-welcome", model=engine.path.name)
@@ -108,6 +116,7 @@ class _Talk:
         max_tokens: int | None,
         max_answer_tokens: int | None,
         speculation: Speculation | None,
+        full_context: WhenFull,
         remarks: Remarks,
     ) -> None:
         self._engine = engine
@@ -115,6 +124,7 @@ class _Talk:
         self._max_tokens = max_tokens
         self._max_answer_tokens = max_answer_tokens
         self._speculation = speculation
+        self._full_context = full_context
         self._remarks = remarks
         self._chat = self._new_chat(system)
 
@@ -143,7 +153,13 @@ class _Talk:
     def _new_chat(self, system: str | None) -> Chat:
         from pocketr1.chat import Chat
 
-        return Chat(self._engine, system, self._sampling, speculation=self._speculation)
+        return Chat(
+            self._engine,
+            system,
+            self._sampling,
+            speculation=self._speculation,
+            full_context=self._full_context,
+        )
 
     def _answer(self, line: str) -> None:
         printer = Printer()
@@ -170,7 +186,7 @@ class _Talk:
         if reply.finish_reason == "cancelled":
             say("cli-chat-stopped")
         summarize(reply_document(reply))
-        if reply.finish_reason == "context":
+        if reply.context_full:
             say("cli-chat-full")
 
 

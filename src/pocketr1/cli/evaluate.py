@@ -10,7 +10,7 @@ import typer
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.numbers import decimal, points, whole
-from pocketr1.cli.options import Cpus, Json, MaxContext, Model, Threads
+from pocketr1.cli.options import Cpus, Json, KvFormat, MaxContext, Model, Threads
 from pocketr1.cli.output import print_json, say
 from pocketr1.cli.progress import progress_bar
 from pocketr1.cli.sampling import Seed, Temperature, TopP
@@ -76,6 +76,7 @@ def evaluate(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    kv_format: KvFormat = "f16",
     cache: Cache = None,
     json: Json = False,
 ) -> None:
@@ -111,6 +112,7 @@ def evaluate(
             threads=threads,
             cpus=cpus,
             max_context=max_context,
+            kv_format=kv_format,
             progress=lambda stage, *rest: bar("cli-progress-" + stage, *rest),
             watch=cancel_on_interrupt,
         )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pocketr1.cli.answer import Printer, Question, answer, summarize
+from pocketr1.cli.answer import Printer, Question, answer, checked_full_context, summarize
 from pocketr1.cli.governing import (
     MaxTemp,
     MemoryThreshold,
@@ -19,8 +19,8 @@ from pocketr1.cli.governing import (
 )
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
-from pocketr1.cli.options import Cpus, Json, MaxContext, Model, Threads
-from pocketr1.cli.output import print_json
+from pocketr1.cli.options import Cpus, FullContext, Json, KvFormat, MaxContext, Model, Threads
+from pocketr1.cli.output import print_json, say
 from pocketr1.cli.sampling import (
     MaxAnswerTokens,
     MaxTokens,
@@ -55,6 +55,8 @@ def run(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    full_context: FullContext = "stop",
+    kv_format: KvFormat = "f16",
     cache: Cache = None,
     system: System = None,
     stop: Stop = None,
@@ -83,7 +85,14 @@ def run(
     if not text.strip():
         raise UsageError("cli-prompt-empty")
     question = Question(
-        text, sampling, raw, system, max_tokens, max_answer_tokens, tuple(stop or ())
+        text,
+        sampling,
+        raw,
+        system,
+        max_tokens,
+        max_answer_tokens,
+        tuple(stop or ()),
+        checked_full_context(full_context),
     )
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
@@ -91,7 +100,9 @@ def run(
     care = make_care(max_temp, on_battery, memory_threshold)
     model = runnable(model, cache, threads)
     began = perf_counter()
-    with load(model, threads=threads, cpus=cpus, max_context=max_context) as engine:
+    with load(
+        model, threads=threads, cpus=cpus, max_context=max_context, kv_format=kv_format
+    ) as engine:
         load_s = perf_counter() - began
         printer = None if json else Printer()
         remarks = Remarks()
@@ -111,5 +122,7 @@ def run(
         print_json(document)
     else:
         summarize(document)
+        if document["context_full"]:
+            say("cli-run-full")
     if document["finish_reason"] == "cancelled":
         raise typer.Exit(1)

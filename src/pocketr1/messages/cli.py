@@ -288,6 +288,10 @@ TEXTS: dict[str, Text] = {
         "There is no command {command}; /help shows all.",
         "没有命令 {command}；/help 显示全部命令。",
     ),
+    "cli-run-full": Text(
+        "The context is full; --max-context makes it larger, --full-context slide goes on.",
+        "上下文已写满；用 --max-context 加大，或用 --full-context slide 继续。",
+    ),
     "cli-chat-full": Text(
         "The conversation fills the context; /reset begins anew.",
         "对话已占满上下文；输入 /reset 重新开始。",

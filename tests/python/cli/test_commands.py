@@ -198,6 +198,7 @@ RUN_KEYS = {
     "prompt_tokens",
     "completion_tokens",
     "finish_reason",
+    "context_full",
     "speculation",
     "timings",
     "seed",

@@ -143,6 +143,17 @@ nb::ndarray<nb::numpy, float, nb::ndim<2>> step(Session& session, const Ids& seq
   return logits;
 }
 
+nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> read_pages(const Session& session,
+                                                            std::int32_t sequence,
+                                                            std::size_t first, std::size_t count) {
+  const std::size_t size = count * session.page_bytes();
+  auto memory = std::make_unique_for_overwrite<std::uint8_t[]>(size);
+  session.read_pages(sequence, first, {memory.get(), size});
+  const nb::capsule owner(memory.get(),
+                          [](void* p) noexcept { delete[] static_cast<std::uint8_t*>(p); });
+  return {memory.release(), {size}, owner};
+}
+
 std::int32_t sample(Session& session, const Input<float, nb::ndim<1>>& logits, const Ids& history,
                     float temperature, std::int32_t top_k, float top_p, float min_p,
                     float repetition_penalty, std::uint64_t seed, std::uint64_t index,
@@ -201,6 +212,15 @@ void bind_engine(nb::module_& module) {
       .def("free_sequence", &Session::free_sequence, "sequence"_a)
       .def("length", &Session::length, "sequence"_a)
       .def("truncate", &Session::truncate, "sequence"_a, "length"_a)
+      .def_prop_ro("page_bytes", &Session::page_bytes)
+      .def("read_pages", &read_pages, "sequence"_a, "first"_a, "count"_a,
+           "Copies of whole pages of 64 tokens, as uint8 (count * page_bytes).")
+      .def(
+          "append_pages",
+          [](Session& self, std::int32_t sequence, const Input<std::uint8_t, nb::ndim<1>>& bytes) {
+            self.append_pages(sequence, {bytes.data(), bytes.size()});
+          },
+          "sequence"_a, "bytes"_a, "Appends whole pages that read_pages gave.")
       .def("step", &step, "sequence"_a, "position"_a, "token"_a, "logits_for"_a, nb::kw_only(),
            "embeddings"_a = nb::none(), "hook"_a = nb::none(),
            "Run rows; return the float32 logits (len(logits_for), vocab_size).")

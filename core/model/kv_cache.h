@@ -19,6 +19,8 @@ class KvCache {
 
   KvFormat format() const { return format_; }
   std::size_t max_context() const { return max_context_; }
+  // Of one page: kPageTokens tokens, all layers. The same on every machine.
+  std::size_t page_bytes() const { return page_bytes_; }
   // Of all pages ever taken from the system, used or free.
   std::size_t bytes() const { return pages_.size() * page_bytes_; }
   // Bytes from the start of a page to a layer's first K block; its heads follow, K then V.

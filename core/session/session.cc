@@ -1,6 +1,7 @@
 #include "session/session.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <new>
 
@@ -67,6 +68,41 @@ void Session::free_sequence(std::int32_t sequence) {
 void Session::truncate(std::int32_t sequence, std::size_t length) {
   const Turn turn(*this);
   cache_.truncate(sequence, length);
+}
+
+void Session::read_pages(std::int32_t sequence, std::size_t first,
+                         std::span<std::uint8_t> out) const {
+  const std::size_t size = cache_.page_bytes();
+  const std::size_t whole = cache_.length(sequence) / kPageTokens;
+  const std::size_t count = out.size() / size;
+  if (out.size() % size != 0 || first > whole || count > whole - first) {
+    throw Error("usage-pages", std::to_string(sequence),
+                std::to_string(out.size()) + " bytes from page " + std::to_string(first) +
+                    " on are not pages of its " + std::to_string(whole));
+  }
+  std::uint8_t* const* pages = cache_.pages(sequence);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::memcpy(out.data() + i * size, pages[first + i], size);
+  }
+}
+
+void Session::append_pages(std::int32_t sequence, std::span<const std::uint8_t> bytes) {
+  const Turn turn(*this);
+  const std::size_t size = cache_.page_bytes();
+  const std::size_t before = cache_.length(sequence);
+  if (before % kPageTokens != 0 || bytes.size() % size != 0) {
+    throw Error("usage-pages", std::to_string(sequence),
+                std::to_string(bytes.size()) + " bytes do not continue its " +
+                    std::to_string(before) + " tokens by whole pages");
+  }
+  const std::size_t count = bytes.size() / size;
+  const std::size_t after = before + count * kPageTokens;
+  cache_.reserve(sequence, after);
+  std::uint8_t* const* pages = cache_.pages(sequence) + before / kPageTokens;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::memcpy(pages[i], bytes.data() + i * size, size);
+  }
+  cache_.commit(sequence, after);
 }
 
 void Session::check_rows(std::span<const Row> rows, std::span<const std::size_t> wanted) const {

@@ -41,6 +41,15 @@ class Session {
   std::size_t length(std::int32_t sequence) const { return cache_.length(sequence); }
   void truncate(std::int32_t sequence, std::size_t length);
 
+  std::size_t page_bytes() const { return cache_.page_bytes(); }
+  // Copies the pages from the `first` on, all of whose tokens are written, into `out`.
+  // Throws Error("usage-pages") where the sequence has no such pages, Error("usage-sequence").
+  void read_pages(std::int32_t sequence, std::size_t first, std::span<std::uint8_t> out) const;
+  // Appends whole pages, as read_pages() gave them, to a sequence that ends with a whole page.
+  // Throws Error("usage-pages") where it does not or `bytes` are no whole pages, and as step() does
+  // Error("usage-sequence"), Error("context-full"), Error("memory").
+  void append_pages(std::int32_t sequence, std::span<const std::uint8_t> bytes);
+
   // Runs the rows, of any number of sequences; the rows of one sequence continue it, position by
   // position. Writes the logits (wanted.size(), vocab_size) of the rows whose indices, ascending,
   // are in `wanted`. A row's logits do not depend on the other sequences, on how its sequence was

@@ -193,6 +193,32 @@ TEST(a_sequence_that_is_rolled_back_goes_on_as_if_never_extended) {
   CHECK(same_bits(wanted, feed(session, rolled, all.subspan(120), 80)));
 }
 
+TEST(pages_carried_to_another_session_give_the_same_bits) {
+  const auto tokens = some_tokens(200);
+  const std::span<const std::int32_t> all(tokens);
+  const auto model = toy_model();
+  for (KvFormat kv : kAllKv) {
+    Session first(model, options("", 2, kv));
+    const std::int32_t source = first.create_sequence();
+    feed(first, source, all.first(150), 150);
+    std::vector<std::uint8_t> pages(2 * first.page_bytes());
+    first.read_pages(source, 0, pages);
+    CHECK_ERROR(first.read_pages(source, 1, pages), "usage-pages");  // the third is not full
+    CHECK_ERROR(first.append_pages(source, pages), "usage-pages");   // behind 150 tokens
+    const Logits wanted = feed(first, source, all.subspan(150), 50);
+
+    Session second(model, options("scalar", 1, kv));
+    const std::int32_t target = second.create_sequence();
+    const std::span<const std::uint8_t> bytes(pages);
+    CHECK_ERROR(second.append_pages(target, bytes.first(100)), "usage-pages");
+    second.append_pages(target, bytes.first(second.page_bytes()));
+    second.append_pages(target, bytes.subspan(second.page_bytes()));
+    CHECK_EQ(second.length(target), 128u);
+    feed(second, target, all.subspan(128, 22), 22);
+    CHECK(same_bits(wanted, feed(second, target, all.subspan(150), 50)));
+  }
+}
+
 TEST(freed_pages_are_used_again) {
   Session session(toy_model(), options("", 1, KvFormat::f16));
   for (int i = 0; i < 5; ++i) {

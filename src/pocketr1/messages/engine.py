@@ -308,6 +308,12 @@ TEXTS: dict[str, Text] = {
         "ever cut shorter.",
         "请使用 create_sequence 返回且尚未释放的编号；序列只能截短。",
     ),
+    "usage-pages": Text(
+        "K/V pages do not fit the sequence ({where}): {reason}",
+        "K/V 页与序列不符（{where}）：{reason}",
+        "Read pages whose 64 tokens are all computed, and append them where a page begins.",
+        "请只读取 64 个词元都已算完的页，并在整页的边界处接上。",
+    ),
     "usage-token": Text(
         "A token does not belong to the model ({where}): {reason}",
         "词元不属于该模型（{where}）：{reason}",

@@ -10,7 +10,7 @@ import typer
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.numbers import decimal, points, whole
-from pocketr1.cli.options import Cpus, Json, KvFormat, MaxContext, Model, Threads
+from pocketr1.cli.options import Cpus, Json, MaxContext, Model, Threads
 from pocketr1.cli.output import print_json, say
 from pocketr1.cli.progress import progress_bar
 from pocketr1.cli.sampling import Seed, Temperature, TopP
@@ -76,7 +76,10 @@ def evaluate(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
-    kv_format: KvFormat = "f16",
+    kv_format: Annotated[
+        str,
+        typer.Option(metavar="TYPE", show_default="f16", help="cli-option-evaluate-kv-format"),
+    ] = "f16",
     cache: Cache = None,
     json: Json = False,
 ) -> None:

@@ -169,8 +169,9 @@ class Engine:
         """Return an iterator over the tokens that follow ``ids``.
 
         ids: the whole prompt. sampling: ``None`` is ``Sampling()``. max_tokens: ``None`` goes on
-        until the context is full, or the model ends. stop_token_ids: ``None`` takes the model's end-of-text tokens,
-        ``()`` ignores them. stop: strings that end the text; they need a ``detokenizer``.
+        until the context is full, or the model ends. stop_token_ids: ``None`` takes the model's
+        end-of-text tokens, ``()`` ignores them. stop: strings that end the text; they need a
+        ``detokenizer``.
         sequence: a cache; the prefix it shares with ``ids`` is not computed again, and afterwards
         it holds prompt and answer. Without one, pages are freed when the iteration ends.
         index: which of several answers to one request this is; it keys the random numbers.

@@ -48,10 +48,10 @@ def evaluate_models(
     """Load a model and its reference, measure both, and judge.
 
     model, reference: bundles, checkpoint directories, or ``"tiny"``. text, tasks, calibration,
-    options: as for :func:`pocketr1.evaluate.evaluate`, by path. threads, cpus, max_context, kv_format: as for
-    :func:`pocketr1.load`; the context is the shorter one of both models. kv_format is the model's,
-    the reference has its own: a model beside itself shows what the K/V cache's format costs. watch: a context that the
-    work is done in, called with the engines.
+    options: as for :func:`pocketr1.evaluate.evaluate`, by path. threads, cpus, max_context,
+    kv_format: as for :func:`pocketr1.load`; the context is the shorter one of both models.
+    kv_format is the model's, the reference has its own: a model beside itself shows what the K/V
+    cache's format costs. watch: a context that the work is done in, called with the engines.
 
     Raises what ``load`` and ``evaluate`` raise.
     """

@@ -293,8 +293,9 @@ TEXTS: dict[str, Text] = {
         "上下文已写满；用 --max-context 加大，或用 --full-context slide 继续。",
     ),
     "cli-chat-full": Text(
-        "The conversation fills the context; /reset begins anew.",
-        "对话已占满上下文；输入 /reset 重新开始。",
+        "The conversation fills the context; /reset begins anew. With --full-context slide it "
+        "would go on.",
+        "对话已占满上下文；输入 /reset 重新开始。使用 --full-context slide 则会继续。",
     ),
     "cli-chat-stopped": Text("Stopped.", "已停止。"),
     "cli-chat-leave": Text("\n/quit or Ctrl-D leaves.", "\n按 Ctrl-D 或输入 /quit 退出。"),

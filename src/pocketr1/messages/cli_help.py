@@ -293,6 +293,11 @@ TEXTS: dict[str, Text] = {
         "K/V cache: f16, f32, or int8, which takes about half of f16's memory.",
         "K/V 缓存：f16、f32 或 int8（约为 f16 内存的一半）。",
     ),
+    "cli-option-evaluate-kv-format": Text(
+        "The model's K/V cache: f16, f32 or int8. The reference's is f16, so that a model beside "
+        "itself shows what int8 costs.",
+        "模型的 K/V 缓存：f16、f32 或 int8。参考模型用 f16，因此同一模型自比即可看出 int8 的代价。",
+    ),
     "cli-option-full-context": Text(
         "Where the context is full: stop, or slide, which goes on with the first tokens and the "
         "newest and forgets what was between.",

@@ -76,6 +76,21 @@ def test_a_fork_of_a_sequence_in_use_leaves_its_text_alone(model: Engine) -> Non
     assert ids == plain
 
 
+def test_int8_pages_take_at_least_35_percent_less_than_f16(tiny_bundle: Path) -> None:
+    taken = {}
+    for kv_format in ("f32", "f16", "int8"):
+        with (
+            pocketr1.load(tiny_bundle, threads=1, kv_format=kv_format) as engine,
+            engine.sequence() as sequence,
+        ):
+            sequence.append(IDS[:128])
+            taken[kv_format] = engine.kv_bytes
+    assert taken["f32"] == 2 * taken["f16"]
+    # 32 codes and their scale in place of 32 elements, 34 bytes in place of 64.
+    assert taken["int8"] * 64 == taken["f16"] * 34
+    assert taken["int8"] <= 0.65 * taken["f16"]
+
+
 def test_what_trimming_gives_back_the_process_no_longer_has(tiny_bundle: Path) -> None:
     with pocketr1.load(tiny_bundle, threads=1, kv_format="f32") as engine:
         sequences = [engine.sequence() for _ in range(40)]

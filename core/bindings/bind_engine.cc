@@ -62,6 +62,16 @@ PyModel open_checkpoint_model(const std::string& spec_json, const std::vector<st
           spec_json};
 }
 
+// (resident, streamed, ring, read, speed, direct)
+using StreamRow = std::tuple<std::size_t, std::size_t, std::size_t, std::uint64_t, double, bool>;
+
+std::optional<StreamRow> stream_state(const PyModel& self) {
+  const WeightStream* stream = self.model->weights().stream();
+  if (stream == nullptr) return std::nullopt;
+  return StreamRow{stream->resident_bytes(), stream->streamed_bytes(), stream->ring_bytes(),
+                   stream->bytes_read(),     stream->read_speed(),     stream->direct()};
+}
+
 void set_adapter(const PyModel& self, const std::string& tensor, const Matrix& a, const Matrix& b) {
   auto addend = std::make_shared<LowRank>();
   addend->rank = a.shape(0);
@@ -144,8 +154,8 @@ nb::ndarray<nb::numpy, float, nb::ndim<2>> step(Session& session, const Ids& seq
 }
 
 nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> read_pages(const Session& session,
-                                                            std::int32_t sequence,
-                                                            std::size_t first, std::size_t count) {
+                                                             std::int32_t sequence,
+                                                             std::size_t first, std::size_t count) {
   const std::size_t size = count * session.page_bytes();
   auto memory = std::make_unique_for_overwrite<std::uint8_t[]>(size);
   session.read_pages(sequence, first, {memory.get(), size});
@@ -192,6 +202,19 @@ void bind_engine(nb::module_& module) {
                   "mmap"_a = true)
       .def_ro("spec_json", &PyModel::spec_json)
       .def_prop_ro("weight_bytes", [](const PyModel& self) { return self.model->weight_bytes(); })
+      .def(
+          "set_resident_limit",
+          [](const PyModel& self, std::optional<std::size_t> bytes) {
+            const nb::gil_scoped_release release;
+            self.model->set_resident_limit(bytes);
+          },
+          "bytes"_a.none(),
+          "Keep at most so many bytes of weights in memory and stream the others in every pass;\n"
+          "None: map them, or read them once, as at first. Raises UsageError (usage-busy), and\n"
+          "what reading raises.")
+      .def_prop_ro("stream", &stream_state,
+                   "(resident, streamed, ring, bytes read, bytes a second when it was opened,\n"
+                   "direct) of a model with a limit, in bytes; None without one.")
       .def("set_adapter", &set_adapter, "tensor"_a, "a"_a, "b"_a,
            "y += B (A x) for the weight of that name; A (rank, inputs), B (outputs, rank).")
       .def(

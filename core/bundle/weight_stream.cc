@@ -45,9 +45,7 @@ WeightStream::WeightStream(const WeightStore& store, std::vector<WeightSlice> or
     buffer_size_ = std::max(buffer_size_, SliceReader::buffer_size(slice));
     largest = std::max(largest, slice.size.total());
   }
-  // Half of the ring may be held, and what a step needs beyond that; the rest is read ahead.
-  buffer_count_ = std::max(options.ring_bytes / std::max<std::size_t>(buffer_size_, 1),
-                           std::size_t{2} * most_held + 2);
+  buffer_count_ = ring_bytes(order_, most_held, options) / std::max<std::size_t>(buffer_size_, 1);
   buffers_.resize(buffer_count_);
   for (std::size_t i = 0; i < buffer_count_; ++i) free_.push_back(i);
 
@@ -350,7 +348,13 @@ void WeightStream::run() {
   }
 }
 
-std::size_t WeightStream::ring_bytes() const { return buffer_size_ * buffer_count_; }
+std::size_t WeightStream::ring_bytes(const std::vector<WeightSlice>& order, std::size_t most_held,
+                                     const StreamOptions& options) {
+  std::size_t buffer = 1;
+  for (const WeightSlice& slice : order) buffer = std::max(buffer, SliceReader::buffer_size(slice));
+  // Half of the ring may be held, and what a step needs beyond that; the rest is read ahead.
+  return buffer * std::max(options.ring_bytes / buffer, std::size_t{2} * most_held + 2);
+}
 
 std::size_t WeightStream::resident_bytes() const {
   const std::lock_guard lock(threads_->mutex);

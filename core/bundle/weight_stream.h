@@ -52,7 +52,10 @@ class WeightStream {
   void release(std::size_t slice) noexcept;
 
   const std::vector<WeightSlice>& order() const { return order_; }
-  std::size_t ring_bytes() const;      // once something is streamed
+  // Of the ring such a stream would have, once something is streamed.
+  static std::size_t ring_bytes(const std::vector<WeightSlice>& order, std::size_t most_held,
+                                const StreamOptions& options);
+  std::size_t ring_bytes() const { return buffer_size_ * buffer_count_; }
   std::size_t resident_bytes() const;  // of slices kept
   std::size_t streamed_bytes() const;  // of the others: what a pass over all slices reads
   std::uint64_t bytes_read() const;    // by the stream so far

@@ -196,53 +196,55 @@ std::uint64_t slice_rows(double bytes_of_row, std::size_t bytes, std::uint64_t u
   return std::max(unit, rows / unit * unit);
 }
 
-// Appends slices to the order and says to their layer where.
-void append(std::vector<WeightSlice>& order, std::vector<std::size_t>& mine, WeightSlice slice) {
-  mine.push_back(order.size());
-  order.push_back(slice);
-}
-
 }  // namespace
 
-std::vector<WeightSlice> Weights::decode_order(const StreamOptions& options,
-                                               std::size_t& most_held) {
-  std::vector<WeightSlice> order;
-  most_held = 1;
-  const auto add = [&](LinearLayer& layer) {
+Weights::DecodeOrder Weights::decode_order(const StreamOptions& options) const {
+  DecodeOrder order{{}, {}, 0, 1};
+  const auto append = [&](const LinearLayer& layer, const WeightSlice& slice) {
+    order.of[&layer].push_back(order.slices.size());
+    order.slices.push_back(slice);
+  };
+  const auto add = [&](const LinearLayer& layer) {
     const TensorRef& tensor = layer.tensor();
     const std::uint64_t rows = slice_rows(row_bytes(tensor), options.slice_bytes, kTileRows);
-    std::vector<std::size_t> mine;
-    for (const WeightSlice& slice : cut_matrix(tensor, rows)) append(order, mine, slice);
-    layer.set_slices(std::move(mine));
+    for (const WeightSlice& slice : cut_matrix(tensor, rows)) append(layer, slice);
   };
   // Both are needed for the same outputs, in whole groups of activations.
-  const auto add_gated = [&](LinearLayer& gate, LinearLayer& up) {
+  const auto add_gated = [&](const LinearLayer& gate, const LinearLayer& up) {
     const double larger = std::max(row_bytes(gate.tensor()), row_bytes(up.tensor()));
     const std::uint64_t step = slice_rows(larger, options.slice_bytes, kActivationGroup);
+    const LinearLayer* layers[] = {&gate, &up};
     const std::vector<WeightSlice> cuts[] = {cut_matrix(gate.tensor(), step),
                                              cut_matrix(up.tensor(), step)};
-    std::vector<std::size_t> mine[2];
-    std::size_t at[2] = {0, 0};
+    std::size_t at[] = {0, 0};
     for (std::uint64_t end = step; at[0] < cuts[0].size(); end += step) {
-      const std::size_t before = order.size();
+      const std::size_t before = order.slices.size();
       for (int k = 0; k < 2; ++k) {
         for (; at[k] < cuts[k].size() && cuts[k][at[k]].rows.row < end; ++at[k]) {
-          append(order, mine[k], cuts[k][at[k]]);
+          append(*layers[k], cuts[k][at[k]]);
         }
       }
-      most_held = std::max(most_held, order.size() - before);
+      order.most_held = std::max(order.most_held, order.slices.size() - before);
     }
-    gate.set_slices(std::move(mine[0]));
-    up.set_slices(std::move(mine[1]));
   };
-  for (LayerWeights& layer : layers_) {
-    for (LinearLayer* one : {&layer.q, &layer.k, &layer.v, &layer.o}) add(*one);
+  for (const LayerWeights& layer : layers_) {
+    for (const LinearLayer* one : {&layer.q, &layer.k, &layer.v, &layer.o}) add(*one);
     add_gated(layer.gate, layer.up);
     add(layer.down);
   }
-  head_begin_ = order.size();
-  add(tied_ ? embed_ : head_);
+  order.head_begin = order.slices.size();
+  add(head());
   return order;
+}
+
+Weights::StreamSizes Weights::stream_sizes(const StreamOptions& options) const {
+  const DecodeOrder order = decode_order(options);
+  StreamSizes sizes{0, WeightStream::ring_bytes(order.slices, order.most_held, options), true};
+  for (const WeightSlice& slice : order.slices) {
+    sizes.weights += slice.size.total();
+    sizes.tiled = sizes.tiled && traits(slice.tensor->format).tiled();
+  }
+  return sizes;
 }
 
 void Weights::set_resident_limit(std::optional<std::size_t> limit, const StreamOptions& options) {
@@ -253,10 +255,18 @@ void Weights::set_resident_limit(std::optional<std::size_t> limit, const StreamO
   } else if (access_.stream) {
     access_.stream->set_limit(*limit);
   } else {
-    std::size_t most_held = 0;
-    std::vector<WeightSlice> order = decode_order(options, most_held);
-    auto stream =
-        std::make_unique<WeightStream>(access_.store, std::move(order), most_held, *limit, options);
+    DecodeOrder order = decode_order(options);
+    auto stream = std::make_unique<WeightStream>(access_.store, std::move(order.slices),
+                                                 order.most_held, *limit, options);
+    head_begin_ = order.head_begin;
+    for (LayerWeights& layer : layers_) {
+      for (LinearLayer* one :
+           {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+        one->set_slices(std::move(order.of[one]));
+      }
+    }
+    LinearLayer& last = tied_ ? embed_ : head_;
+    last.set_slices(std::move(order.of[&last]));
     access_.stream = std::move(stream);
     access_.store.provider->forget();
   }

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -120,6 +121,14 @@ class Weights {
   // has them. Throws Error("usage-busy") while a pass runs, and as WeightStream does; what was set
   // before then holds.
   void set_resident_limit(std::optional<std::size_t> limit, const StreamOptions& options = {});
+  // What a limit would apply to, in bytes: the weights a pass goes through, and the ring. Whether
+  // all of them are tiled: the product of gate and up is then never needed in floats.
+  struct StreamSizes {
+    std::size_t weights;
+    std::size_t ring;
+    bool tiled;
+  };
+  StreamSizes stream_sizes(const StreamOptions& options = {}) const;
   // nullptr without a limit.
   const WeightStream* stream() const { return access_.stream.get(); }
 
@@ -150,7 +159,14 @@ class Weights {
     std::thread::id streaming;  // the thread whose pass is streamed
   };
 
-  std::vector<WeightSlice> decode_order(const StreamOptions& options, std::size_t& most_held);
+  // Every matrix but a looked-up embedding, in slices, as a pass asks for them.
+  struct DecodeOrder {
+    std::vector<WeightSlice> slices;
+    std::map<const LinearLayer*, std::vector<std::size_t>> of;  // places in `slices`
+    std::size_t head_begin;
+    std::size_t most_held;  // slices of the same rows of gate and up
+  };
+  DecodeOrder decode_order(const StreamOptions& options) const;
 
   WeightAccess access_;
   mutable Turns turns_;

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pocketr1.chat import Delta, Reply
     from pocketr1.engine import Engine, Sampling, Speculated, Speculation
 
-__all__ = ["Printer", "Question", "answer", "reply_document", "summarize"]
+__all__ = ["Printer", "Question", "answer", "decode_speed", "reply_document", "summarize"]
 
 
 @dataclass(frozen=True)
@@ -174,11 +174,17 @@ def _continue(
     }
 
 
-def summarize(document: dict[str, Any]) -> None:
-    """Say on stderr how it went."""
+def decode_speed(document: dict[str, Any]) -> float | None:
+    """Return tokens per second behind the first; ``None`` where there are none."""
     decoded = document["completion_tokens"] - 1
     seconds = document["timings"]["decode_s"]
-    speed = f"{decoded / seconds:.1f}" if decoded > 0 and seconds > 0 else "–"
+    return decoded / seconds if decoded > 0 and seconds > 0 else None
+
+
+def summarize(document: dict[str, Any]) -> None:
+    """Say on stderr how it went."""
+    decoded = decode_speed(document)
+    speed = "–" if decoded is None else f"{decoded:.1f}"
     counts = document["speculation"]
     say(
         "cli-run-summary" if counts is None else "cli-run-speculated",

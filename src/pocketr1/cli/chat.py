@@ -13,7 +13,7 @@ from pocketr1.cli import layout
 from pocketr1.cli.answer import Printer, reply_document, summarize
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
-from pocketr1.cli.options import Cpus, MaxContext, Model, Threads
+from pocketr1.cli.options import Cpus, MaxContext, MemoryBudget, Model, Threads, budget
 from pocketr1.cli.output import is_terminal, print_error, say
 from pocketr1.cli.sampling import (
     MaxAnswerTokens,
@@ -52,6 +52,7 @@ def chat(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    memory_budget: MemoryBudget = None,
     cache: Cache = None,
     system: System = None,
     speculate: Speculate = "off",
@@ -70,7 +71,13 @@ def chat(
 
     runs = runnable(model, cache, threads)
     with (
-        load(runs, threads=threads, cpus=cpus, max_context=max_context) as engine,
+        load(
+            runs,
+            threads=threads,
+            cpus=cpus,
+            max_context=max_context,
+            memory_budget=budget(memory_budget),
+        ) as engine,
         open_speculation(speculate, engine) as speculation,
     ):
         if model == "tiny":

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from pocketr1.cli.answer import Printer, Question, answer, summarize
+from pocketr1.cli.answer import Printer, Question, answer, decode_speed, summarize
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
-from pocketr1.cli.options import Cpus, Json, MaxContext, Model, Threads
+from pocketr1.cli.options import Cpus, Json, MaxContext, MemoryBudget, Model, Threads, budget
 from pocketr1.cli.output import print_json
 from pocketr1.cli.sampling import (
     MaxAnswerTokens,
@@ -27,6 +27,7 @@ from pocketr1.cli.sampling import (
     make_sampling,
 )
 from pocketr1.cli.speculation import Speculate
+from pocketr1.cli.streamed import say_streamed, streamed_document
 from pocketr1.errors import UsageError
 
 __all__ = ["run"]
@@ -47,6 +48,7 @@ def run(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    memory_budget: MemoryBudget = None,
     cache: Cache = None,
     system: System = None,
     stop: Stop = None,
@@ -79,18 +81,29 @@ def run(
 
     model = runnable(model, cache, threads)
     began = perf_counter()
-    with load(model, threads=threads, cpus=cpus, max_context=max_context) as engine:
+    with load(
+        model,
+        threads=threads,
+        cpus=cpus,
+        max_context=max_context,
+        memory_budget=budget(memory_budget),
+    ) as engine:
         load_s = perf_counter() - began
         printer = None if json else Printer()
         with open_speculation(speculate, engine) as speculation, cancel_on_interrupt(engine):
             document = answer(engine, question, printer, speculation)
+        streaming = engine.streaming
     timings = {"load_s": load_s, **document["timings"]}
     document["timings"] = {name: round(seconds, 6) for name, seconds in timings.items()}
     document["seed"] = sampling.seed
+    if streaming is not None:
+        document["memory"] = streamed_document(streaming, decode_speed(document))
     if printer is None:
         print_json(document)
     else:
         printer.finish()
         summarize(document)
+        if streaming is not None:
+            say_streamed(document["memory"])
     if document["finish_reason"] == "cancelled":
         raise typer.Exit(1)

@@ -7,11 +7,13 @@ absent, unreadable or nonsense is ``None``.
 from __future__ import annotations
 
 from pocketr1.machine.affinity import cpu_list, default_threads, fast_cpus, pin, pinned
+from pocketr1.machine.android import is_android
 from pocketr1.machine.cpu import Cluster, Cpu, find_cpu
 from pocketr1.machine.frequency import current_mhz
 from pocketr1.machine.memory import Memory, find_memory
-from pocketr1.machine.process import peak_rss_bytes, usable_cpus
+from pocketr1.machine.process import peak_rss_bytes, rss_bytes, usable_cpus
 from pocketr1.machine.root import Root
+from pocketr1.machine.size import parse_size
 from pocketr1.machine.storage import StorageSpeed, measure_storage
 
 __all__ = [
@@ -26,9 +28,12 @@ __all__ = [
     "fast_cpus",
     "find_cpu",
     "find_memory",
+    "is_android",
     "measure_storage",
+    "parse_size",
     "peak_rss_bytes",
     "pin",
     "pinned",
+    "rss_bytes",
     "usable_cpus",
 ]

@@ -11,6 +11,7 @@ import os
 
 from pocketr1.messages import (
     bench,
+    budget,
     bundle,
     chat,
     checkpoint,
@@ -39,6 +40,7 @@ CATALOG: dict[str, Text] = {
     **compress.TEXTS,
     **distill.TEXTS,
     **engine.TEXTS,
+    **budget.TEXTS,
     **chat.TEXTS,
     **measure.TEXTS,
     **evaluate.TEXTS,

@@ -376,6 +376,10 @@ TEST(a_step_that_runs_out_of_memory_half_way_leaves_every_sequence_as_it_was) {
       return whole->acquire(segment);
     }
     void release(std::uint32_t segment) noexcept override { whole->release(segment); }
+    void read(std::uint32_t segment, std::uint64_t offset, void* out,
+              std::size_t size) const override {
+      whole->read(segment, offset, out, size);
+    }
   };
   ModelSpec spec = test::toy_spec({});
   WeightStore store = test::ToyWeights({}).make(spec);

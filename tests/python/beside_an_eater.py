@@ -33,12 +33,12 @@ for line in sys.stdin:
 
 
 class Buffer:
-    """A cache of 128 MB that lies in memory, as the kernel counts it."""
+    """A cache of 32 MB that lies in memory, as the kernel counts it."""
 
     name = "buffer"
 
     def __init__(self) -> None:
-        self.pieces = [bytearray(b"x") * (8 * MB) for _ in range(16)]
+        self.pieces = [bytearray(b"x") * (8 * MB) for _ in range(4)]
         self.given = 0
 
     def held_bytes(self) -> int:
@@ -66,7 +66,7 @@ def limit_group(group: Path) -> None:
 
 def main() -> None:
     model, where = sys.argv[1:]
-    with load(model, threads=1) as engine:
+    with load(model, threads=1, memory_budget="4GB") as engine:
         buffer = Buffer()
         # Pages that nobody uses any more, and the text will need only in part.
         with engine.sequence() as sequence:
@@ -87,11 +87,13 @@ def main() -> None:
         eaten = left = 0
         least = buffer.held_bytes()
         pages_left = pages
+        planned = least_resident = engine.resident_bytes
         kinds: list[str] = []
         for token in engine.generate(IDS, GREEDY, stop_token_ids=(), max_tokens=MOST_TOKENS):
             ids.append(token.id)
             kinds = [event.kind for event in governor.events]
             least = min(least, buffer.held_bytes())
+            least_resident = min(least_resident, engine.resident_bytes)
             if "gave-back" not in kinds and eaten < MOST_EATEN:
                 assert eater.stdin is not None
                 eater.stdin.write(b"\n")
@@ -109,6 +111,7 @@ def main() -> None:
             time.sleep(0.02)
         eater.kill()
         eater.wait()
+        resident = engine.resident_bytes
         engine.govern(None)
         held = buffer.held_bytes()
     with load(model, threads=1) as engine:
@@ -120,6 +123,9 @@ def main() -> None:
         "events": [event.to_dict() for event in governor.events],
         "least_held": least,
         "held": held,
+        "planned": planned,
+        "least_resident": least_resident,
+        "resident": resident,
         "pages": pages,
         "pages_left": pages_left,
         "tokens": len(ids),

@@ -21,6 +21,7 @@ __all__ = [
     "Question",
     "answer",
     "checked_full_context",
+    "decode_speed",
     "reply_document",
     "summarize",
 ]
@@ -209,11 +210,17 @@ def _continue(
     }
 
 
-def summarize(document: dict[str, Any]) -> None:
-    """Say on stderr how it went."""
+def decode_speed(document: dict[str, Any]) -> float | None:
+    """Return tokens per second behind the first; ``None`` where there are none."""
     decoded = document["completion_tokens"] - 1
     seconds = document["timings"]["decode_s"]
-    speed = f"{decoded / seconds:.1f}" if decoded > 0 and seconds > 0 else "–"
+    return decoded / seconds if decoded > 0 and seconds > 0 else None
+
+
+def summarize(document: dict[str, Any]) -> None:
+    """Say on stderr how it went."""
+    decoded = decode_speed(document)
+    speed = "–" if decoded is None else f"{decoded:.1f}"
     counts = document["speculation"]
     say(
         "cli-run-summary" if counts is None else "cli-run-speculated",

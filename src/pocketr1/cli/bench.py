@@ -10,7 +10,7 @@ import typer
 from pocketr1.cli.governing import MaxTemp, OnBattery, Remarks, make_care
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.numbers import whole
-from pocketr1.cli.options import Cpus, Json, Model, Threads
+from pocketr1.cli.options import Cpus, Json, MemoryBudget, Model, Threads, budget
 from pocketr1.cli.output import print_json, say
 from pocketr1.cli.progress import progress_bar
 from pocketr1.cli.speculation import Speculate
@@ -86,6 +86,7 @@ def bench(
     speculate: Speculate = "off",
     max_temp: MaxTemp = None,
     on_battery: OnBattery = None,
+    memory_budget: MemoryBudget = None,
     cache: Cache = None,
     json: Json = False,
 ) -> None:
@@ -99,6 +100,9 @@ def bench(
         "--sustain": sustain is not None,
         "--scenarios": scenarios,
     }
+    other = next((name for name, on in modes.items() if on), None)
+    if memory_budget is not None and other is not None:
+        raise UsageError("bench-modes", one="--memory-budget", other=other)
     _check_modes([name for name, on in modes.items() if on])
     for option, value, needs in (
         ("--peer-models", peer_models, "--against"),
@@ -148,9 +152,15 @@ def bench(
                 json,
             )
         else:
-            _measure(
-                model, BenchOptions(prompt_tokens, gen_tokens, threads, repeat, first_kv), json
+            options = BenchOptions(
+                prompt_tokens,
+                gen_tokens,
+                threads,
+                repeat,
+                first_kv,
+                memory_budget=budget(memory_budget),
             )
+            _measure(model, options, json)
 
 
 def _check_modes(on: list[str]) -> None:

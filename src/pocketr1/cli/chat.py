@@ -21,7 +21,16 @@ from pocketr1.cli.governing import (
 )
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
-from pocketr1.cli.options import Cpus, FullContext, KvFormat, MaxContext, Model, Threads
+from pocketr1.cli.options import (
+    Cpus,
+    FullContext,
+    KvFormat,
+    MaxContext,
+    MemoryBudget,
+    Model,
+    Threads,
+    budget,
+)
 from pocketr1.cli.output import is_terminal, print_error, say
 from pocketr1.cli.sampling import (
     MaxAnswerTokens,
@@ -63,6 +72,7 @@ def chat(
     max_context: MaxContext = None,
     full_context: FullContext = "stop",
     kv_format: KvFormat = "f16",
+    memory_budget: MemoryBudget = None,
     cache: Cache = None,
     system: System = None,
     speculate: Speculate = "off",
@@ -88,7 +98,12 @@ def chat(
     runs = runnable(model, cache, threads)
     with (
         load(
-            runs, threads=threads, cpus=cpus, max_context=max_context, kv_format=kv_format
+            runs,
+            threads=threads,
+            cpus=cpus,
+            max_context=max_context,
+            kv_format=kv_format,
+            memory_budget=budget(memory_budget),
         ) as engine,
         open_speculation(speculate, engine) as speculation,
     ):

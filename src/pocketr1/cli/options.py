@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, TypeAlias
 
 import typer
 
-from pocketr1.cli.numbers import whole
+from pocketr1.cli.numbers import size, whole
+from pocketr1.machine import Root, is_android
 
-__all__ = ["Cpus", "FullContext", "Json", "KvFormat", "MaxContext", "Model", "Threads"]
+__all__ = [
+    "Cpus",
+    "FullContext",
+    "Json",
+    "KvFormat",
+    "MaxContext",
+    "MemoryBudget",
+    "Model",
+    "Threads",
+    "budget",
+]
 
 
 def _threads(value: str) -> int | None:
     return None if value == "auto" else whole("--threads")(value)
+
+
+def _budget(value: str) -> str:
+    return value if value in ("auto", "none") else str(size("--memory-budget")(value))
+
+
+def budget(value: str | None) -> str | None:
+    """Return what ``load`` takes for ``--memory-budget``: on a phone ``auto`` by default."""
+    if value is None:
+        return "auto" if is_android(Root(), os.environ) else None
+    return None if value == "none" else value
 
 
 Model: TypeAlias = Annotated[str, typer.Argument(metavar="MODEL", help="cli-argument-model")]
@@ -39,5 +62,14 @@ FullContext: TypeAlias = Annotated[
     str,
     typer.Option(
         "--full-context", metavar="stop|slide", show_default="stop", help="cli-option-full-context"
+    ),
+]
+MemoryBudget: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-budget",
+        metavar="SIZE|auto|none",
+        parser=_budget,
+        help="cli-option-memory-budget",
     ),
 ]

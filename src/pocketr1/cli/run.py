@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from pocketr1.cli.answer import Printer, Question, answer, checked_full_context, summarize
+from pocketr1.cli.answer import (
+    Printer,
+    Question,
+    answer,
+    checked_full_context,
+    decode_speed,
+    summarize,
+)
 from pocketr1.cli.governing import (
     MaxTemp,
     MemoryThreshold,
@@ -19,7 +26,17 @@ from pocketr1.cli.governing import (
 )
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
-from pocketr1.cli.options import Cpus, FullContext, Json, KvFormat, MaxContext, Model, Threads
+from pocketr1.cli.options import (
+    Cpus,
+    FullContext,
+    Json,
+    KvFormat,
+    MaxContext,
+    MemoryBudget,
+    Model,
+    Threads,
+    budget,
+)
 from pocketr1.cli.output import print_json, say
 from pocketr1.cli.sampling import (
     MaxAnswerTokens,
@@ -35,6 +52,7 @@ from pocketr1.cli.sampling import (
     make_sampling,
 )
 from pocketr1.cli.speculation import Speculate
+from pocketr1.cli.streamed import say_streamed, streamed_document
 from pocketr1.errors import UsageError
 
 __all__ = ["run"]
@@ -57,6 +75,7 @@ def run(
     max_context: MaxContext = None,
     full_context: FullContext = "stop",
     kv_format: KvFormat = "f16",
+    memory_budget: MemoryBudget = None,
     cache: Cache = None,
     system: System = None,
     stop: Stop = None,
@@ -101,7 +120,12 @@ def run(
     model = runnable(model, cache, threads)
     began = perf_counter()
     with load(
-        model, threads=threads, cpus=cpus, max_context=max_context, kv_format=kv_format
+        model,
+        threads=threads,
+        cpus=cpus,
+        max_context=max_context,
+        kv_format=kv_format,
+        memory_budget=budget(memory_budget),
     ) as engine:
         load_s = perf_counter() - began
         printer = None if json else Printer()
@@ -114,15 +138,20 @@ def run(
             finally:
                 if printer is not None:
                     printer.finish()
+        streaming = engine.streaming
     timings = {"load_s": load_s, **document["timings"]}
     document["timings"] = {name: round(seconds, 6) for name, seconds in timings.items()}
     document["seed"] = sampling.seed
     document["events"] = [event.to_dict() for event in governor.events]
+    if streaming is not None:
+        document["memory"] = streamed_document(streaming, decode_speed(document))
     if printer is None:
         print_json(document)
     else:
         summarize(document)
         if document["context_full"]:
             say("cli-run-full")
+        if streaming is not None:
+            say_streamed(document["memory"])
     if document["finish_reason"] == "cancelled":
         raise typer.Exit(1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pocketr1.engine.batch import Completion
+from pocketr1.engine.budget import MemoryPlan, Streaming
 from pocketr1.engine.care import LOW_BATTERY, MEMORY_THRESHOLD, Care
 from pocketr1.engine.drafters import Drafter
 from pocketr1.engine.engine import LOGITS_LIMIT_BYTES, Engine
 from pocketr1.engine.generation import FINISH_REASONS, Detokenizer, Generation, Token
 from pocketr1.engine.governor import Event, Governor
 from pocketr1.engine.inspection import ModelReport, TensorSummary, inspect
-from pocketr1.engine.loading import DEFAULT_MAX_CONTEXT, ModelSource, load, locate
+from pocketr1.engine.loading import DEFAULT_MAX_CONTEXT, ModelSource, load, locate, plan_memory
 from pocketr1.engine.pressure import Relief
 from pocketr1.engine.sampling import Sampling
 from pocketr1.engine.sequence import Sequence
@@ -30,6 +31,7 @@ __all__ = [
     "Event",
     "Generation",
     "Governor",
+    "MemoryPlan",
     "ModelReport",
     "ModelSource",
     "Relief",
@@ -38,9 +40,11 @@ __all__ = [
     "Speculated",
     "Speculation",
     "StopMatcher",
+    "Streaming",
     "TensorSummary",
     "Token",
     "inspect",
     "load",
     "locate",
+    "plan_memory",
 ]

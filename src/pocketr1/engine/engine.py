@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pocketr1.arch import ModelSpec
 from pocketr1.engine.batch import DEFAULT_BATCH, Completion, complete_many
+from pocketr1.engine.budget import MemoryPlan, Streaming
 from pocketr1.engine.generation import Detokenizer, Generation, Request
 from pocketr1.engine.governor import Governor
 from pocketr1.engine.ownership import Ownership
@@ -53,11 +54,19 @@ class Engine:
 
     Arrays handed out stay valid after :meth:`close`.
 
-    path: where the model came from; spec: its :class:`~pocketr1.arch.ModelSpec`.
+    path: where the model came from; spec: its :class:`~pocketr1.arch.ModelSpec`; plan: what its
+    memory budget goes to, ``None`` without one.
     """
 
-    def __init__(self, model: _core.Model, session: _core.Session, path: Path) -> None:
+    def __init__(
+        self,
+        model: _core.Model,
+        session: _core.Session,
+        path: Path,
+        plan: MemoryPlan | None = None,
+    ) -> None:
         self.path = path
+        self.plan = plan
         self.spec = ModelSpec.from_dict(json.loads(model.spec_json))
         self.isa = session.isa
         self.threads = session.threads
@@ -91,6 +100,41 @@ class Engine:
         """Give K/V pages that no sequence uses back to the system; return their bytes."""
         self._check_usable()
         return self._session.trim_pages()
+
+    @property
+    def weight_budget(self) -> int | None:
+        """Bytes of weights the memory plan keeps resident; ``None`` without a budget."""
+        return None if self.plan is None else self.plan.resident
+
+    @property
+    def streaming(self) -> Streaming | None:
+        """How weights come under a limit of resident bytes; ``None`` without one."""
+        self._check_usable()
+        stream = self._model.stream
+        if stream is None:
+            return None
+        resident, streamed, _, _, speed, direct = stream
+        return Streaming(resident, streamed, speed, direct)
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of weights kept in memory of our own now; 0 where they are mapped."""
+        streaming = self.streaming
+        return 0 if streaming is None else streaming.resident
+
+    def set_resident_limit(self, limit: int | None) -> None:
+        """Keep at most ``limit`` bytes of weights in memory and stream the others.
+
+        Between steps, also while a generation is under way; it goes on with the same tokens. Less
+        than before: the memory goes back to the system at once. More: weights are kept as they are
+        streamed by. A model loaded without a budget is streamed from then on. ``None``: weights are
+        mapped (or read once, with ``mmap=False``). Raises UsageError (``resident-limit-value``),
+        and what reading raises.
+        """
+        self._check_usable()
+        if limit is not None and not _is_count(limit, 0):
+            raise UsageError("resident-limit-value", value=limit)
+        self._model.set_resident_limit(limit)
 
     def logits(self, ids: TokenIds) -> npt.NDArray[np.float32]:
         """Return the logits behind every token of ``ids``: float32, shape (len(ids), vocab_size).

@@ -160,7 +160,9 @@ class Governor:
             for held in (self._caches, self._weights):
                 if relief in held:
                     held.remove(relief)
-            self._given.pop(relief, None)
+            given = self._given.pop(relief, 0)
+            if given:
+                relief.take_again(given)
 
     def _look_if_due(self) -> None:
         now = self._clock()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pocketr1.arch import ModelSpec
+from pocketr1.engine.budget import MemoryPlan, Needs, make_plan
 from pocketr1.engine.engine import Engine
 from pocketr1.engine.speculation import Speculation
 from pocketr1.errors import EngineError, UsageError
@@ -25,6 +27,7 @@ __all__ = [
     "load",
     "locate",
     "open_speculation",
+    "plan_memory",
 ]
 
 #: Context of ``load`` where none is asked for, or the model's own where that is shorter. Pages are
@@ -98,6 +101,7 @@ def load(
     mmap: bool = True,
     isa: str | None = None,
     device: str = "cpu",
+    memory_budget: int | str | None = None,
 ) -> Engine:
     """Load a model and return the engine that runs it.
 
@@ -114,21 +118,22 @@ def load(
         reads them into memory, which a file that shrinks meanwhile cannot hurt.
     isa: one of ``pocketr1.isas()``; ``None`` takes the environment's POCKETR1_ISA or the best.
     device: ``cpu``.
+    memory_budget: bytes, or text such as ``700MB``, for the whole process: what of the weights does
+        not fit beside K/V, scratch and the process itself is streamed from storage for every token;
+        the answer stays the same. ``auto``: what is available, less 500 MB. ``None``: no limit.
+        It holds for one sequence of ``max_context`` tokens: each further one has K/V of its own.
 
-    Raises UsageError for bad options, EngineError where no model is found or where it is a GGUF
-    file (``model-gguf``; :func:`pocketr1.import_gguf` makes a bundle of it), BundleError or
-    CheckpointError where it is damaged.
+    Raises UsageError for bad options, a budget too small for the model among them
+    (``budget-too-small``, ``budget-context``, ``budget-context-int8``); EngineError where no model
+    is found or where it is a GGUF file (``model-gguf``; :func:`pocketr1.import_gguf` makes a bundle
+    of it), BundleError or CheckpointError where it is damaged.
     """
     _check_options(threads, max_context, kv_format, device)
     source = locate(path)
     from pocketr1 import _core
 
     model = _open(source, mmap)
-    limit = int(json.loads(model.spec_json)["max_positions"])
-    if max_context is None:
-        max_context = min(limit, DEFAULT_MAX_CONTEXT)
-    elif max_context > limit:
-        raise UsageError("max-context-value", value=max_context, limit=limit)
+    max_context = _context(model, max_context)
     here = None if cpus is None else pin(cpu_list(cpus) if isinstance(cpus, str) else cpus)
     session = _core.Session(
         model,
@@ -137,19 +142,89 @@ def load(
         kv_format=kv_format,
         isa=isa or "",
     )
-    return Engine(model, session, source.path)
+    plan = None
+    if memory_budget is not None:
+        _core.trim_memory()
+        plan = make_plan(memory_budget, _needs(model, session, source.path, kv_format))
+        model.set_resident_limit(plan.resident)
+    return Engine(model, session, source.path, plan)
+
+
+def plan_memory(
+    path: str | os.PathLike[str] | ModelSource,
+    memory_budget: int | str,
+    *,
+    threads: int | None = None,
+    max_context: int | None = None,
+    kv_format: str = "f16",
+) -> MemoryPlan:
+    """Return what :func:`load` would do with these arguments; raises what it raises."""
+    _check_options(threads, max_context, kv_format, "cpu")
+    source = locate(path)
+    from pocketr1 import _core
+
+    model = _open(source, mmap=True)
+    session = _core.Session(
+        model,
+        threads=threads or _threads_for(None),
+        max_context=_context(model, max_context),
+        kv_format=kv_format,
+    )
+    _core.trim_memory()
+    return make_plan(memory_budget, _needs(model, session, source.path, kv_format))
+
+
+def measure_streaming(path: str | os.PathLike[str] | ModelSource) -> float:
+    """Return the bytes per second at which the model's weights come from storage.
+
+    Some 64 MB are read past what the page cache holds of them. Raises what :func:`load` raises.
+    """
+    model = _open(locate(path), mmap=True)
+    model.set_resident_limit(0)
+    assert model.stream is not None
+    return model.stream[4]
+
+
+def _context(model: _core.Model, max_context: int | None) -> int:
+    limit = int(json.loads(model.spec_json)["max_positions"])
+    if max_context is None:
+        return min(limit, DEFAULT_MAX_CONTEXT)
+    if max_context > limit:
+        raise UsageError("max-context-value", value=max_context, limit=limit)
+    return max_context
+
+
+def _needs(model: _core.Model, session: _core.Session, path: Path, kv_format: str) -> Needs:
+    weights, ring, tiled = model.stream_sizes
+    spec = ModelSpec.from_dict(json.loads(model.spec_json))
+    return Needs(
+        spec=spec,
+        weights=weights,
+        ring=ring,
+        tiled=tiled,
+        # Vectors are a thousandth of a model; what a pass does not go through is the embedding.
+        looked_up=0 if spec.tied_embeddings else model.weight_bytes - weights,
+        page_bytes=session.page_bytes,
+        max_context=session.max_context,
+        kv_format=kv_format,
+        threads=session.threads,
+        directory=path,
+    )
 
 
 @contextmanager
 def open_speculation(how: str, engine: Engine) -> Iterator[Speculation | None]:
     """Hand out what ``off``, ``lookup`` or the path of a draft model ask for.
 
-    The draft model is loaded, and closed afterwards. Raises what loading it raises.
+    The draft model is loaded, and closed afterwards. Raises what loading it raises, and UsageError
+    (``budget-draft``) where the engine has a memory budget, in which no second model is planned.
     """
     if how == "off":
         yield None
     elif how == "lookup":
         yield Speculation()
+    elif engine.plan is not None:
+        raise UsageError("budget-draft", model=how)
     else:
         with _load_draft(how, engine) as draft:
             yield Speculation(draft)

@@ -11,6 +11,7 @@ import os
 
 from pocketr1.messages import (
     bench,
+    budget,
     bundle,
     chat,
     checkpoint,
@@ -41,6 +42,7 @@ CATALOG: dict[str, Text] = {
     **distill.TEXTS,
     **engine.TEXTS,
     **governor.TEXTS,
+    **budget.TEXTS,
     **chat.TEXTS,
     **measure.TEXTS,
     **evaluate.TEXTS,

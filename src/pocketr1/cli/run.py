@@ -96,14 +96,14 @@ def run(
     timings = {"load_s": load_s, **document["timings"]}
     document["timings"] = {name: round(seconds, 6) for name, seconds in timings.items()}
     document["seed"] = sampling.seed
-    if streaming is not None:
-        document["memory"] = streamed_document(streaming, decode_speed(document))
+    memory = None if streaming is None else streamed_document(streaming, decode_speed(document))
+    document["memory"] = memory
     if printer is None:
         print_json(document)
     else:
         printer.finish()
         summarize(document)
-        if streaming is not None:
-            say_streamed(document["memory"])
+        if memory is not None:
+            say_streamed(memory)
     if document["finish_reason"] == "cancelled":
         raise typer.Exit(1)

@@ -201,6 +201,7 @@ RUN_KEYS = {
     "speculation",
     "timings",
     "seed",
+    "memory",
 }
 
 

@@ -20,7 +20,7 @@ namespace {
 // and those below a smaller bound are among them.
 constexpr double kGolden = 0.6180339887498949;
 // Bytes read one way before the other is tried.
-constexpr std::size_t kProbeBytes = std::size_t{32} << 20;
+constexpr std::size_t kProbeBytes = std::size_t{64} << 20;
 
 }  // namespace
 
@@ -66,17 +66,22 @@ WeightStream::WeightStream(const WeightStore& store, std::vector<WeightSlice> or
     keep_at_once();
     for (unsigned i = 0; i < kReaders; ++i) threads_->readers.emplace_back([this] { run(); });
   } catch (const std::bad_alloc&) {
+    stop();
     throw Error("memory", "memory_budget",
                 "no memory for " + std::to_string(limit) + " bytes of weights");
   } catch (const std::system_error& error) {
-    {
-      const std::lock_guard lock(threads_->mutex);
-      stopping_ = true;
-    }
-    threads_->changed.notify_all();
-    for (std::thread& thread : threads_->readers) thread.join();
+    stop();
     throw Error("threads", "memory_budget", error.what());
   }
+}
+
+void WeightStream::stop() {
+  {
+    const std::lock_guard lock(threads_->mutex);
+    stopping_ = true;
+  }
+  threads_->changed.notify_all();
+  for (std::thread& thread : threads_->readers) thread.join();
 }
 
 WeightStream::~WeightStream() {
@@ -86,12 +91,7 @@ WeightStream::~WeightStream() {
     static_cast<void>(threads_.release());
     return;
   }
-  {
-    const std::lock_guard lock(threads_->mutex);
-    stopping_ = true;
-  }
-  threads_->changed.notify_all();
-  for (std::thread& thread : threads_->readers) thread.join();
+  stop();
 }
 
 // Marks what is to be kept.

@@ -84,6 +84,7 @@ class WeightStream {
   };
   struct Threads;
 
+  void stop();
   void choose(std::size_t limit);
   void keep_at_once();
   double read_all(const std::vector<std::size_t>& slices);

@@ -67,7 +67,8 @@ class Session {
   // cut into steps, on the threads or on the instruction set.
   // After an error every sequence holds the tokens it held before. Throws Error("usage-rows"),
   // Error("usage-token"), Error("usage-sequence"), Error("context-full"), Error("memory"),
-  // Error("cancelled").
+  // Error("cancelled"), and, of weights that are read, an Error naming their file. Sessions of a
+  // streamed model wait for each other; Error("usage-busy") where that would be for ever.
   void step(std::span<const Row> rows, std::span<const std::size_t> wanted, float* logits,
             const StepOptions& options = {});
   // Makes the running step, or else the next one, throw Error("cancelled").

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pocketr1.errors import UsageError
-from pocketr1.machine import parse_size
 
 __all__ = ["bits", "decimal", "points", "size", "whole"]
 
@@ -47,6 +46,8 @@ def size(option: str) -> Callable[[str], int]:
     """Return the parser of ``option``'s bytes: ``0.95GB``, ``700 MB``, ``900MiB`` or a number."""
 
     def parse(value: str) -> int:
+        from pocketr1.machine import parse_size
+
         found = parse_size(value)
         if found is None:
             raise UsageError("cli-not-size", option=option, value=value)

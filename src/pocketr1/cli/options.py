@@ -8,7 +8,6 @@ from typing import Annotated, TypeAlias
 import typer
 
 from pocketr1.cli.numbers import size, whole
-from pocketr1.machine import Root, is_android
 
 __all__ = [
     "Cpus",
@@ -33,6 +32,8 @@ def _budget(value: str) -> str:
 
 def budget(value: str | None) -> str | None:
     """Return what ``load`` takes for ``--memory-budget``: on a phone ``auto`` by default."""
+    from pocketr1.machine import Root, is_android
+
     if value is None:
         return "auto" if is_android(Root(), os.environ) else None
     return None if value == "none" else value

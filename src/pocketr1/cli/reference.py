@@ -25,7 +25,8 @@ user's language.
 token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `context_full`, `speculation`
 (tokens drafted, accepted and rejected, and steps behind the prompt; null without speculation),
 `timings` in seconds (`load_s`, `tokenizer_s`, `prompt_s` template and encoding, `prefill_s`,
-`decode_s`, `ttft_s` from the question to the first token), `seed`, `events`.
+`decode_s`, `ttft_s` from the question to the first token), `seed`, `events`,
+`memory`.
 
 `events` is what was done for others' memory, for heat or battery: `kind` (`threads`, `paused`,
 `resumed`, `gave-back`, `took-again`, `battery-low` or `unreadable`), `seconds` since loading,
@@ -37,7 +38,11 @@ reached, or the context is full (`context_full`); `cancelled` Ctrl-C (exit code 
 `bench`: `prefill_tok_s` and `decode_tok_s` (each `median`, `min`, `max`), `load_s`,
 `first_logits_s` (loading and the first logits of one token), `ttft_s` (from the ids of the prompt
 to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`, `isa`, `threads`,
-`kv_format`, `prompt_tokens`, `gen_tokens`, `repeat`, `machine`, `model`.
+`kv_format`, `prompt_tokens`, `gen_tokens`, `repeat`, `machine`, `model`, `memory`.
+
+The `memory` of both, where there is a budget (else null): `resident_bytes` of weights,
+`streamed_bytes_per_token`, `storage_bytes_s` when the model was loaded, `direct` (past the page
+cache), `read_bound_tok_s` (null where nothing is streamed), `reached_tok_s` and `share`.
 
 `bench` with `--against` or `--roofline`: `kind` (`comparison`), `machine`, `threads`, `options`,
 `engines`, `missing` (peers left out: `engine`, `code`, `params`) and `roofline`. An engine has
@@ -61,6 +66,11 @@ to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`
 `weight_bytes`, `parameters`, `decoder_parameters`, `bits_per_weight`, `decoder_bits_per_weight`,
 `kv_bytes_per_token`, `created_by`, `plan`, `source`, `calibration`, `distilled`, `gate` (the
 judgement it was published with), `verified`; with `--tensors` also `tensors`.
+
+`inspect --budget`: also `memory`: the plan in bytes (`budget`, `process`, `kv`, `scratch`, `ring`,
+`resident`, `streamed` for a token, `looked_up`, `smallest` budget), `max_context`, `kv_format`,
+`storage_bytes_s` and `memory_bytes_s` as measured, and tokens per second at most
+(`storage_bound_tok_s`, `memory_bound_tok_s`, `speed_bound_tok_s`).
 
 `compress`: `bundle` (the report on what was made), `seconds`, `resumed_segments`,
 `peak_rss_bytes`, `evaluation` (the document of an evaluation, where there is a gate; where that

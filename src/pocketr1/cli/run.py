@@ -143,15 +143,15 @@ def run(
     document["timings"] = {name: round(seconds, 6) for name, seconds in timings.items()}
     document["seed"] = sampling.seed
     document["events"] = [event.to_dict() for event in governor.events]
-    if streaming is not None:
-        document["memory"] = streamed_document(streaming, decode_speed(document))
+    memory = None if streaming is None else streamed_document(streaming, decode_speed(document))
+    document["memory"] = memory
     if printer is None:
         print_json(document)
     else:
         summarize(document)
         if document["context_full"]:
             say("cli-run-full")
-        if streaming is not None:
-            say_streamed(document["memory"])
+        if memory is not None:
+            say_streamed(memory)
     if document["finish_reason"] == "cancelled":
         raise typer.Exit(1)

@@ -203,6 +203,7 @@ RUN_KEYS = {
     "timings",
     "seed",
     "events",
+    "memory",
 }
 
 

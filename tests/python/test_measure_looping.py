@@ -7,8 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pocketr1.engine.looping import LONGEST_BLOCK, REPEATS, SHORTEST
 from pocketr1.measure import is_looping
-from pocketr1.measure.looping import LONGEST_BLOCK, REPEATS, SHORTEST
 
 
 def unlike(count: int, seed: int = 0) -> list[int]:

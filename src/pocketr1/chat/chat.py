@@ -174,11 +174,12 @@ class Chat:
                 text, reply.text, thinking=stream.thinking, ended=stream.in_answer
             )
 
+        reader = ReplyReader(tokenizer, prompt.thinking)
         self._stream = ReplyStream(
             generation,
             prompt,
-            ReplyReader(tokenizer, prompt.thinking),
-            ReplyControl(tokenizer, think_budget=think_budget, loop_check=loop_check),
+            reader,
+            ReplyControl(reader, tokenizer, think_budget=think_budget, loop_check=loop_check),
             max_answer_tokens=max_answer_tokens,
             stop=stop,
             tokenizer_seconds=0.0 if loaded_before else self._tokenizer_seconds,

@@ -34,39 +34,48 @@ class ReplyControl:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, *, think_budget: int | None = None, loop_check: bool = True
+        self,
+        reader: ReplyReader,
+        tokenizer: Tokenizer,
+        *,
+        think_budget: int | None = None,
+        loop_check: bool = True,
     ) -> None:
         self.thought_closed: str | None = None
         self.answer_closed: str | None = None
         self.thought_tokens = 0
+        self._reader = reader
         self._tokenizer = tokenizer
         self._budget = think_budget
         self._loop = LoopWatch(LOOP_TOKENS) if loop_check else None
-        self._in_answer = True
+        self._in_answer = reader.in_answer
         self._line_open = False
 
-    def take(self, token_id: int, text: str, reader: ReplyReader) -> list[int]:
-        """Take one token, which ``reader`` has read, and the text it released.
+    def take(self, token_id: int, text: str) -> list[int]:
+        """Take one token, which the reader has read, and the text it released.
 
         Returns the tokens that come next, none where the model goes on. ``answer_closed`` is set
         where the answer is to end here.
         """
-        if reader.in_answer != self._in_answer:
-            self._in_answer = reader.in_answer
+        in_answer = self._reader.in_answer
+        if in_answer != self._in_answer:
+            self._in_answer = in_answer
             if self._loop is not None:
                 self._loop.clear()
+        elif not in_answer:
+            self.thought_tokens += 1
         if text:
             self._line_open = not text.endswith("\n")
         loops = self._loop is not None and self._loop.feed(token_id)
-        if reader.in_answer:
+        if in_answer:
             self.answer_closed = "loop" if loops else None
             return []
-        self.thought_tokens += 1
         if self.thought_closed is not None:
             return []
-        spent = self._budget is not None and self.thought_tokens >= self._budget
-        if spent and reader.in_character:
-            spent = self._budget is not None and self.thought_tokens >= self._budget + _CHARACTER
+        spent = False
+        if self._budget is not None:
+            beyond = self.thought_tokens - self._budget
+            spent = beyond >= (_CHARACTER if self._reader.in_character else 0)
         if not spent and not loops:
             return []
         self.thought_closed = "budget" if spent else "loop"

@@ -208,7 +208,7 @@ class ReplyStream(Iterator[Delta]):
 
     def _steer(self, token_id: int, text: str) -> None:
         """Let the thought be closed, or the answer ended, where it is time."""
-        given = self._control.take(token_id, text, self._reader)
+        given = self._control.take(token_id, text)
         if given:
             self._generation.force(given)
         elif self._control.answer_closed is not None:

@@ -200,17 +200,18 @@ class _Budget:
             return
         index = generation.index
         if index not in self._open:
-            self._open[index] = (
-                ReplyReader(self._tokenizer, self._prompts[index].thinking),
-                ReplyControl(self._tokenizer, think_budget=self._budget, loop_check=False),
+            reader = ReplyReader(self._tokenizer, self._prompts[index].thinking)
+            control = ReplyControl(
+                reader, self._tokenizer, think_budget=self._budget, loop_check=False
             )
+            self._open[index] = reader, control
         if generation.finish_reason is not None:
             del self._open[index]
             return
         reader, control = self._open[index]
         token = generation.token_ids[-1]
         text, _ = reader.feed(token)
-        given = control.take(token, text, reader)
+        given = control.take(token, text)
         if given:
             generation.force(given)
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ SEED = 7  # of the problems
 LONGEST = 2000
 GREEDY = Sampling(temperature=0.0)
 DATA = Path(os.environ.get("POCKETR1_DATA", ROOT.parent / "shared" / "data"))
-TEXTS = ("text/wikitext2-raw-test.txt", "text/hongloumeng.txt", "math/gsm8k-train.jsonl")
+TEXTS = ("text/wikitext2-raw-test.txt", "text/hongloumeng.txt", "math/gsm8k-test.jsonl")
 KEPT = Path(__file__).parent / "figures" / "think_budget.json"
 PAGES = (ROOT / "docs" / "guide" / "memory.md", ROOT / "docs" / "zh" / "memory.md")
 MARK = "<!-- figures: think budget -->"
@@ -51,9 +51,16 @@ def problems(count: int) -> list[measure.TaskProblem]:
     return [measure.TaskProblem(each.question, each.answer, each.language) for each in found]
 
 
-def budgets(asked: list[measure.TaskProblem]) -> tuple[list[dict[str, Any]], list[measure.Reply]]:
-    """Return a row for each budget, and the replies without one."""
+def budgets(
+    asked: list[measure.TaskProblem], kept: Path
+) -> tuple[list[dict[str, Any]], list[measure.Reply]]:
+    """Return a row for each budget, and the replies without one.
+
+    The rows are kept, a line each, so that a run that was ended goes on.
+    """
     task = measure.JsonLinesTask(TINY / "held-out.jsonl")
+    lines = kept.read_text("utf-8").splitlines() if kept.exists() else []
+    done = {each["budget"]: each for each in map(json.loads, lines)}
     with pocketr1.load(TINY) as engine:
 
         def put(**options: Any) -> tuple[list[bool], list[measure.Reply]]:
@@ -63,14 +70,17 @@ def budgets(asked: list[measure.TaskProblem]) -> tuple[list[dict[str, Any]], lis
         free, replies = put()
         rows = [row(None, free, replies)]
         for budget in BUDGETS:
-            right, closed = put(think_budget=budget)
-            cut, short = put(max_tokens=budget + ANSWER)
-            figures = row(budget, right, closed)
-            figures["loss"] = measure.PairedDifference.of(free, right).to_dict()
-            figures["cut"] = row(budget, cut, short)
-            figures["gain"] = measure.PairedDifference.of(right, cut).to_dict()
-            rows.append(figures)
-            print(json.dumps(figures), file=sys.stderr, flush=True)
+            if budget not in done:
+                right, closed = put(think_budget=budget)
+                cut, short = put(max_tokens=budget + ANSWER)
+                figures = row(budget, right, closed)
+                figures["loss"] = measure.PairedDifference.of(free, right).to_dict()
+                figures["cut"] = row(budget, cut, short)
+                figures["gain"] = measure.PairedDifference.of(right, cut).to_dict()
+                done[budget] = figures
+                with kept.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(figures) + "\n")
+            rows.append(done[budget])
     return rows, replies
 
 
@@ -84,34 +94,47 @@ def row(budget: int | None, right: list[bool], replies: list[measure.Reply]) -> 
 
 
 def loops(asked: list[measure.TaskProblem], work: Path) -> dict[str, Any]:
-    """Return what the check does to a model that loops."""
+    """Return what the check does to a model that loops.
+
+    A reply without a loop is the same with and without the check; only the others are asked for
+    again.
+    """
     model = work / "two-bits"
     if not model.exists():
         pocketr1.Quantizer(TINY, output_path=model, bits=2, group_size=128).run()
-    found: dict[str, Any] = {}
-    rights = {}
+    task = measure.JsonLinesTask(TINY / "held-out.jsonl")
     with pocketr1.load(model) as engine:
-        for name, check in (("off", False), ("on", True)):
-            replies = []
-            for problem in asked:
-                with Chat(engine, sampling=GREEDY) as chat:
-                    options = {"max_tokens": LONGEST, "loop_check": check}
-                    replies.append(chat.send(problem.question, **options))
-            rights[name] = [
-                measure.same_answer(measure.final_answer(reply.answer), problem.answer)
-                for problem, reply in zip(asked, replies, strict=True)
-            ]
-            found[name] = {
-                "right": sum(rights[name]),
-                "thoughts_closed": sum(reply.thought_closed is not None for reply in replies),
-                "answers_closed": sum(reply.answer_closed is not None for reply in replies),
-                "looping": sum(measure.is_looping(r.token_ids, LOOP_TOKENS) for r in replies),
-                "cut_off": sum(len(reply.token_ids) == LONGEST for reply in replies),
-                "tokens": sum(len(reply.token_ids) for reply in replies),
-                "longest": max(len(reply.token_ids) for reply in replies),
-            }
-    found["gain"] = measure.PairedDifference.of(rights["on"], rights["off"]).to_dict()
+        answering = measure.Answering(GREEDY, max_tokens=LONGEST, batch=64)
+        free = task.run(engine, asked, answering)
+        found = {"off": summary(asked, free), "on": {}}
+        checked, closed, ended = list(free), 0, 0
+        for number, reply in enumerate(free):
+            if not measure.is_looping(reply.token_ids, LOOP_TOKENS):
+                continue
+            with Chat(engine, sampling=GREEDY) as chat:
+                again = chat.send(asked[number].question, max_tokens=LONGEST)
+            closed += again.thought_closed == "loop"
+            ended += again.answer_closed == "loop"
+            exchange = replace(
+                reply.exchange,
+                ids=(*reply.exchange.ids[: reply.exchange.reasoning], *again.token_ids),
+            )
+            checked[number] = measure.Reply(exchange, again.answer, again.text, again.finish_reason)
+    found["on"] = summary(asked, checked)
+    found["on"] |= {"thoughts_closed": closed, "answers_ended": ended}
     return found
+
+
+def summary(asked: list[measure.TaskProblem], replies: list[measure.Reply]) -> dict[str, Any]:
+    """Return counts of replies."""
+    task = measure.JsonLinesTask(TINY / "held-out.jsonl")
+    return {
+        "right": sum(task.score(*pair).right for pair in zip(asked, replies, strict=True)),
+        "looping": sum(measure.is_looping(each.token_ids, LOOP_TOKENS) for each in replies),
+        "looping_64": sum(measure.is_looping(each.token_ids) for each in replies),
+        "cut_off": sum(len(each.token_ids) == LONGEST for each in replies),
+        "tokens": sum(len(each.token_ids) for each in replies),
+    }
 
 
 def alarms(replies: Iterable[measure.Reply]) -> dict[str, dict[str, int]]:
@@ -164,8 +187,14 @@ _HEAD = (
     ),
 )
 _LOOP_HEAD = (
-    ("check", "right", "in a loop", "ended at 2,000 tokens", "tokens in all"),
-    ("检查", "答对", "循环", "写满 2,000 个 token", "总 token 数"),
+    (
+        "check",
+        "right",
+        "written to 2,000 tokens",
+        "thoughts closed, answers ended",
+        "tokens in all",
+    ),
+    ("检查", "答对", "写满 2,000 个词元", "结束的思考，结束的回答", "总词元数"),
 )
 
 
@@ -198,7 +227,8 @@ def loop_table(found: dict[str, Any], chinese: bool) -> str:
     lines = ["| " + " | ".join(_LOOP_HEAD[chinese]) + " |", "|---" * 5 + "|"]
     for name, shown in (("off", "关"), ("on", "开")):
         each = found[name]
-        cells = [shown if chinese else name, each["right"], each["looping"], each["cut_off"]]
+        ends = f"{each.get('thoughts_closed', 0)}, {each.get('answers_ended', 0)}"
+        cells = [shown if chinese else name, each["right"], each["cut_off"], ends]
         lines.append("| " + " | ".join([*map(str, cells), f"{each['tokens']:,}"]) + " |")
     return "\n".join(lines)
 
@@ -228,7 +258,7 @@ def main() -> None:
         parser.error("--work or --pages")
     options.work.mkdir(parents=True, exist_ok=True)
     asked = problems(options.problems)
-    rows, replies = budgets(asked)
+    rows, replies = budgets(asked, options.work / f"budgets-{len(asked)}.jsonl")
     found = {
         "problems": len(asked),
         "seed": SEED,

@@ -176,6 +176,22 @@ def test_a_tag_of_several_tokens_closes_as_well(tmp_path: Path) -> None:
     assert (reply.reasoning, reply.answer, reply.thought_closed) == ("", "43", "budget")
 
 
+def test_qwen3s_template_gets_the_empty_thought_that_it_would_write_itself(tmp_path: Path) -> None:
+    source = support.data_path("templates", "Qwen-Qwen3-0.6B.jinja").read_text("utf-8")
+    talk = Talk(support.write_small_model(tmp_path, source))
+    messages = [{"role": "user", "content": "Hi"}]
+    own = talk.chat.template.encode(messages, enable_thinking=False)
+    assert talk.chat.template.encode(messages, skip_thought=True).ids == own.ids
+    talk.will_say("42")
+    assert talk.chat.send("Hi", think_budget=0).thought_closed == "budget"
+    assert talk.session.sequences[1][: len(own.ids)] == list(own.ids)
+    talk.chat.clear()
+    talk.session.script.extend(ids("some thought")[:3])
+    talk.will_say("43")
+    reply = talk.chat.send("Hi", think_budget=3)
+    assert (reply.answer, reply.thought_closed) == ("43", "budget")
+
+
 @pytest.mark.parametrize("value", [-1, 1.5, True, "8"])
 def test_a_budget_that_is_no_count_is_refused(talk: Talk, value: Any) -> None:
     with pytest.raises(errors.UsageError) as caught:

@@ -229,7 +229,7 @@ def said(text: str, chinese: bool) -> str:
 
 
 def page_with(path: Path, mark: str, table: str, page: str | None = None) -> str:
-    """Return a guide, or what is made of it, with ``table`` in place of the one behind ``mark``."""
+    """Return a guide, or this text of it, with ``table`` in place of the one behind ``mark``."""
     before, found, rest = (page or path.read_text("utf-8")).partition(mark)
     old = re.match(r"\n\n(\|.*\n)+", rest)
     if not found or old is None:

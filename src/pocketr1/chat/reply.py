@@ -54,9 +54,9 @@ class Reply:
         budget of 0, whose empty thought stands in the prompt.
     answer_closed: ``loop`` where the answer was ended because it went round in circles, otherwise
         ``None``; finish_reason is then ``length``: the answer is not whole.
-    finish_reason: ``stop`` (the model ended, or a stop string came), ``length`` (max_tokens or
-        max_answer_tokens), ``context`` (the context is full), ``cancelled`` (``Engine.cancel``),
-        ``closed`` (the stream was closed or interrupted).
+    finish_reason: ``stop`` (the model ended, or a stop string came), ``length`` (max_tokens,
+        max_answer_tokens, or the context full), ``cancelled`` (``Engine.cancel``), ``closed`` (the
+        stream was closed or interrupted). context_full: whether the context is what ended it.
     speculated: what came of drafting, or ``None`` where no speculation was asked for.
     """
 
@@ -73,6 +73,7 @@ class Reply:
     speculated: Speculated | None = None
     thought_closed: str | None = None
     answer_closed: str | None = None
+    context_full: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-like dictionary."""
@@ -146,6 +147,7 @@ class ReplyStream(Iterator[Delta]):
             speculated=generation.speculated,
             thought_closed="budget" if self._skipped else self._control.thought_closed,
             answer_closed=self._control.answer_closed,
+            context_full=generation.context_full and self.finish_reason == "length",
         )
 
     def __iter__(self) -> Self:

@@ -14,8 +14,17 @@ from pocketr1.cli.output import dim, is_terminal, say
 if TYPE_CHECKING:
     from pocketr1.chat import Delta, Reply
     from pocketr1.engine import Engine, Sampling, Speculated, Speculation
+    from pocketr1.engine.window import FullContext
 
-__all__ = ["Limits", "Printer", "Question", "answer", "reply_document", "summarize"]
+__all__ = [
+    "Limits",
+    "Printer",
+    "Question",
+    "answer",
+    "checked_full_context",
+    "reply_document",
+    "summarize",
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,15 @@ class Question:
     system: str | None = None
     limits: Limits = Limits()
     stop: tuple[str, ...] = ()
+    full_context: FullContext = "stop"
+
+
+def checked_full_context(value: str) -> FullContext:
+    """Return what ``--full-context`` asks for; raises UsageError (``full-context-value``)."""
+    from pocketr1.engine.window import check_full_context
+
+    check_full_context(value)
+    return "slide" if value == "slide" else "stop"
 
 
 class Printer:
@@ -95,7 +113,13 @@ def answer(
         return _continue(engine, question, on_delta, speculation)
     from pocketr1.chat import Chat
 
-    with Chat(engine, question.system, question.sampling, speculation=speculation) as chat:
+    with Chat(
+        engine,
+        question.system,
+        question.sampling,
+        speculation=speculation,
+        full_context=question.full_context,
+    ) as chat:
         reply = chat.send(
             question.text,
             **asdict(question.limits),
@@ -118,6 +142,7 @@ def reply_document(reply: Reply) -> dict[str, Any]:
         "finish_reason": reply.finish_reason,
         "thought_closed": reply.thought_closed,
         "answer_closed": reply.answer_closed,
+        "context_full": reply.context_full,
         "speculation": _counts(reply.speculated),
         "timings": {
             "tokenizer_s": timings.tokenizer,
@@ -153,6 +178,7 @@ def _continue(
         stop=question.stop,
         detokenizer=IncrementalDetokenizer(tokenizer),
         speculation=speculation,
+        full_context=question.full_context,
     )
     pieces: list[str] = []
 
@@ -175,6 +201,7 @@ def _continue(
         "finish_reason": generation.finish_reason,
         "thought_closed": None,
         "answer_closed": None,
+        "context_full": generation.context_full,
         "speculation": _counts(generation.speculated),
         "timings": {
             "tokenizer_s": tokenizer_s,

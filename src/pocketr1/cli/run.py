@@ -8,11 +8,18 @@ from typing import Annotated
 
 import typer
 
-from pocketr1.cli.answer import Limits, Printer, Question, answer, summarize
+from pocketr1.cli.answer import (
+    Limits,
+    Printer,
+    Question,
+    answer,
+    checked_full_context,
+    summarize,
+)
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
-from pocketr1.cli.options import Cpus, Json, MaxContext, Model, Threads
-from pocketr1.cli.output import print_json
+from pocketr1.cli.options import Cpus, FullContext, Json, KvFormat, MaxContext, Model, Threads
+from pocketr1.cli.output import print_json, say
 from pocketr1.cli.sampling import (
     LoopCheck,
     MaxAnswerTokens,
@@ -51,6 +58,8 @@ def run(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    full_context: FullContext = "stop",
+    kv_format: KvFormat = "f16",
     cache: Cache = None,
     system: System = None,
     stop: Stop = None,
@@ -83,13 +92,16 @@ def run(
 
     check_think_budget(think_budget)
     limits = Limits(max_tokens, max_answer_tokens, think_budget, loop_check)
-    question = Question(text, sampling, raw, system, limits, tuple(stop or ()))
+    when_full = checked_full_context(full_context)
+    question = Question(text, sampling, raw, system, limits, tuple(stop or ()), when_full)
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 
     model = runnable(model, cache, threads)
     began = perf_counter()
-    with load(model, threads=threads, cpus=cpus, max_context=max_context) as engine:
+    with load(
+        model, threads=threads, cpus=cpus, max_context=max_context, kv_format=kv_format
+    ) as engine:
         load_s = perf_counter() - began
         printer = None if json else Printer()
         with open_speculation(speculate, engine) as speculation, cancel_on_interrupt(engine):
@@ -102,5 +114,7 @@ def run(
     else:
         printer.finish()
         summarize(document)
+        if document["context_full"]:
+            say("cli-run-full")
     if document["finish_reason"] == "cancelled":
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from pocketr1.chat.template import Prompt
 from pocketr1.chat.tokenizer import Tokenizer
 from pocketr1.engine import Engine, Generation, Sampling
 from pocketr1.engine.batch import DEFAULT_BATCH
+from pocketr1.engine.window import FullContext
 from pocketr1.measure.answers import final_answer, same_answer
 from pocketr1.measure.problems import TaskProblem, read_task
 from pocketr1.measure.replies import Exchange, answer_begin
@@ -31,7 +32,7 @@ class Answering:
     the thought before it begins (``ChatTemplate.encode(skip_thought=True)``). batch: how many
     answers are written together; it changes nothing but time and memory. think_budget: tokens of
     thought, behind which it is closed (:class:`pocketr1.chat.control.ReplyControl`); None: any
-    number; 0 is what ``think=False`` is.
+    number; 0 is what ``think=False`` is. full_context: see ``Engine.generate``.
 
     Raises UsageError (``chat-think-budget``).
     """
@@ -41,6 +42,7 @@ class Answering:
     think: bool = True
     batch: int = DEFAULT_BATCH
     think_budget: int | None = None
+    full_context: FullContext = "stop"
 
     def __post_init__(self) -> None:
         check_think_budget(self.think_budget)
@@ -51,8 +53,8 @@ class Reply:
     """What a model wrote.
 
     exchange: prompt and reply as tokens, without the end-of-text token; answer: the text behind the
-    thought, empty where the reply never leaves it; text: the whole; finish_reason: ``stop``,
-    ``length`` or ``context``.
+    thought, empty where the reply never leaves it; text: the whole; finish_reason: ``stop`` or
+    ``length``.
     """
 
     exchange: Exchange
@@ -71,7 +73,7 @@ class Outcome:
     """What a model made of a problem.
 
     right: its final answer is the expected one; given: that answer, None where there is none;
-    tokens: how many it wrote; finish_reason: ``stop``, ``length`` or ``context``; text: the whole.
+    tokens: how many it wrote; finish_reason: ``stop`` or ``length``; text: the whole.
     """
 
     problem: TaskProblem
@@ -170,6 +172,7 @@ def answer_all(
         stop_token_ids=[end for end in ends if end is not None],
         batch=answering.batch,
         watch=_Budget(tokenizer, prompts, answering.think_budget),
+        full_context=answering.full_context,
     )
     for done, completion in enumerate(completions, 1):
         prompt = prompts[completion.index]

@@ -5,17 +5,25 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketr1 import messages
 from pocketr1.cli import layout
-from pocketr1.cli.answer import Printer, checked_full_context, reply_document, summarize
+from pocketr1.cli.answer import (
+    Limits,
+    Printer,
+    checked_full_context,
+    reply_document,
+    summarize,
+)
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.options import Cpus, FullContext, KvFormat, MaxContext, Model, Threads
 from pocketr1.cli.output import is_terminal, print_error, say
 from pocketr1.cli.sampling import (
+    LoopCheck,
     MaxAnswerTokens,
     MaxTokens,
     MinP,
@@ -23,6 +31,7 @@ from pocketr1.cli.sampling import (
     Seed,
     System,
     Temperature,
+    ThinkBudget,
     TopK,
     TopP,
     make_sampling,
@@ -44,6 +53,8 @@ def chat(
     model: Model,
     max_tokens: MaxTokens = None,
     max_answer_tokens: MaxAnswerTokens = None,
+    think_budget: ThinkBudget = None,
+    loop_check: LoopCheck = True,
     temperature: Temperature = None,
     top_p: TopP = None,
     top_k: TopK = None,
@@ -68,6 +79,10 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
+    from pocketr1.chat.control import check_think_budget
+
+    check_think_budget(think_budget)
+    limits = Limits(max_tokens, max_answer_tokens, think_budget, loop_check)
     when_full = checked_full_context(full_context)
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
@@ -81,9 +96,7 @@ def chat(
     ):
         if model == "tiny":
             say("cli-chat-tiny")
-        talk = _Talk(
-            engine, sampling, system, max_tokens, max_answer_tokens, speculation, when_full
-        )
+        talk = _Talk(engine, sampling, system, limits, speculation, when_full)
         if is_terminal(sys.stdin):
             _keep_history()
             say("cli-chat-welcome", model=engine.path.name)
@@ -99,15 +112,13 @@ class _Talk:
         engine: Engine,
         sampling: Sampling,
         system: str | None,
-        max_tokens: int | None,
-        max_answer_tokens: int | None,
+        limits: Limits,
         speculation: Speculation | None,
         full_context: WhenFull,
     ) -> None:
         self._engine = engine
         self._sampling = sampling
-        self._max_tokens = max_tokens
-        self._max_answer_tokens = max_answer_tokens
+        self._limits = limits
         self._speculation = speculation
         self._full_context = full_context
         self._chat = self._new_chat(system)
@@ -149,12 +160,7 @@ class _Talk:
         printer = Printer()
         try:
             with cancel_on_interrupt(self._engine):
-                reply = self._chat.send(
-                    line,
-                    max_tokens=self._max_tokens,
-                    max_answer_tokens=self._max_answer_tokens,
-                    on_delta=printer,
-                )
+                reply = self._chat.send(line, on_delta=printer, **asdict(self._limits))
         except (ContextFullError, ChatError) as error:
             # The conversation is as it was before; the user may /reset or ask something else.
             print_error(error, as_json=False)

@@ -255,6 +255,10 @@ void bind_engine(nb::module_& module) {
       .def_prop_ro("kv_bytes", &Session::kv_bytes)
       .def_prop_ro("max_context", &Session::max_context)
       .def("create_sequence", &Session::create_sequence)
+      .def("fork_sequence", &Session::fork_sequence, "sequence"_a, "length"_a,
+           "A new sequence that shares the pages of the first `length` tokens of another.")
+      .def("trim_pages", &Session::trim_pages,
+           "Gives pages that no sequence uses back to the system; returns their bytes.")
       .def("free_sequence", &Session::free_sequence, "sequence"_a)
       .def("length", &Session::length, "sequence"_a)
       .def("truncate", &Session::truncate, "sequence"_a, "length"_a)

@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING
 
 from pocketr1 import messages
 from pocketr1.cli import layout
-from pocketr1.cli.answer import Printer, reply_document, summarize
+from pocketr1.cli.answer import Printer, checked_full_context, reply_document, summarize
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
-from pocketr1.cli.options import Cpus, MaxContext, MemoryBudget, Model, Threads, budget
+from pocketr1.cli.options import (
+    Cpus,
+    FullContext,
+    KvFormat,
+    MaxContext,
+    MemoryBudget,
+    Model,
+    Threads,
+    budget,
+)
 from pocketr1.cli.output import is_terminal, print_error, say
 from pocketr1.cli.sampling import (
     MaxAnswerTokens,
@@ -33,6 +42,7 @@ from pocketr1.errors import ChatError, ContextFullError
 if TYPE_CHECKING:
     from pocketr1.chat import Chat
     from pocketr1.engine import Engine, Sampling, Speculation
+    from pocketr1.engine.window import FullContext as WhenFull
 
 __all__ = ["chat"]
 
@@ -53,6 +63,8 @@ def chat(
     cpus: Cpus = None,
     max_context: MaxContext = None,
     memory_budget: MemoryBudget = None,
+    full_context: FullContext = "stop",
+    kv_format: KvFormat = "f16",
     cache: Cache = None,
     system: System = None,
     speculate: Speculate = "off",
@@ -66,6 +78,7 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
+    when_full = checked_full_context(full_context)
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 
@@ -76,13 +89,16 @@ def chat(
             threads=threads,
             cpus=cpus,
             max_context=max_context,
+            kv_format=kv_format,
             memory_budget=budget(memory_budget),
         ) as engine,
         open_speculation(speculate, engine) as speculation,
     ):
         if model == "tiny":
             say("cli-chat-tiny")
-        talk = _Talk(engine, sampling, system, max_tokens, max_answer_tokens, speculation)
+        talk = _Talk(
+            engine, sampling, system, max_tokens, max_answer_tokens, speculation, when_full
+        )
         if is_terminal(sys.stdin):
             _keep_history()
             say("cli-chat-welcome", model=engine.path.name)
@@ -101,12 +117,14 @@ class _Talk:
         max_tokens: int | None,
         max_answer_tokens: int | None,
         speculation: Speculation | None,
+        full_context: WhenFull,
     ) -> None:
         self._engine = engine
         self._sampling = sampling
         self._max_tokens = max_tokens
         self._max_answer_tokens = max_answer_tokens
         self._speculation = speculation
+        self._full_context = full_context
         self._chat = self._new_chat(system)
 
     def take(self, line: str) -> bool:
@@ -134,7 +152,13 @@ class _Talk:
     def _new_chat(self, system: str | None) -> Chat:
         from pocketr1.chat import Chat
 
-        return Chat(self._engine, system, self._sampling, speculation=self._speculation)
+        return Chat(
+            self._engine,
+            system,
+            self._sampling,
+            speculation=self._speculation,
+            full_context=self._full_context,
+        )
 
     def _answer(self, line: str) -> None:
         printer = Printer()
@@ -157,7 +181,7 @@ class _Talk:
         if reply.finish_reason == "cancelled":
             say("cli-chat-stopped")
         summarize(reply_document(reply))
-        if reply.finish_reason == "context":
+        if reply.context_full:
             say("cli-chat-full")
 
 

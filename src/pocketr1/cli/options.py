@@ -9,7 +9,17 @@ import typer
 
 from pocketr1.cli.numbers import size, whole
 
-__all__ = ["Cpus", "Json", "MaxContext", "MemoryBudget", "Model", "Threads", "budget"]
+__all__ = [
+    "Cpus",
+    "FullContext",
+    "Json",
+    "KvFormat",
+    "MaxContext",
+    "MemoryBudget",
+    "Model",
+    "Threads",
+    "budget",
+]
 
 
 def _threads(value: str) -> int | None:
@@ -52,5 +62,15 @@ MemoryBudget: TypeAlias = Annotated[
         metavar="SIZE|auto|none",
         parser=_budget,
         help="cli-option-memory-budget",
+    ),
+]
+KvFormat: TypeAlias = Annotated[
+    str,
+    typer.Option("--kv-format", metavar="TYPE", show_default="f16", help="cli-option-kv-format"),
+]
+FullContext: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--full-context", metavar="stop|slide", show_default="stop", help="cli-option-full-context"
     ),
 ]

@@ -8,11 +8,28 @@ from typing import Annotated
 
 import typer
 
-from pocketr1.cli.answer import Printer, Question, answer, decode_speed, summarize
+from pocketr1.cli.answer import (
+    Printer,
+    Question,
+    answer,
+    checked_full_context,
+    decode_speed,
+    summarize,
+)
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
-from pocketr1.cli.options import Cpus, Json, MaxContext, MemoryBudget, Model, Threads, budget
-from pocketr1.cli.output import print_json
+from pocketr1.cli.options import (
+    Cpus,
+    FullContext,
+    Json,
+    KvFormat,
+    MaxContext,
+    MemoryBudget,
+    Model,
+    Threads,
+    budget,
+)
+from pocketr1.cli.output import print_json, say
 from pocketr1.cli.sampling import (
     MaxAnswerTokens,
     MaxTokens,
@@ -49,6 +66,8 @@ def run(
     cpus: Cpus = None,
     max_context: MaxContext = None,
     memory_budget: MemoryBudget = None,
+    full_context: FullContext = "stop",
+    kv_format: KvFormat = "f16",
     cache: Cache = None,
     system: System = None,
     stop: Stop = None,
@@ -74,7 +93,14 @@ def run(
     if not text.strip():
         raise UsageError("cli-prompt-empty")
     question = Question(
-        text, sampling, raw, system, max_tokens, max_answer_tokens, tuple(stop or ())
+        text,
+        sampling,
+        raw,
+        system,
+        max_tokens,
+        max_answer_tokens,
+        tuple(stop or ()),
+        checked_full_context(full_context),
     )
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
@@ -86,6 +112,7 @@ def run(
         threads=threads,
         cpus=cpus,
         max_context=max_context,
+        kv_format=kv_format,
         memory_budget=budget(memory_budget),
     ) as engine:
         load_s = perf_counter() - began
@@ -105,5 +132,7 @@ def run(
         summarize(document)
         if memory is not None:
             say_streamed(memory)
+        if document["context_full"]:
+            say("cli-run-full")
     if document["finish_reason"] == "cancelled":
         raise typer.Exit(1)

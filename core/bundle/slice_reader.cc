@@ -1,12 +1,10 @@
 #include "bundle/slice_reader.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <new>
 #include <system_error>
 #include <utility>
 
@@ -26,24 +24,6 @@ std::uint8_t* up(std::uint8_t* address) {
 }
 
 }  // namespace
-
-Pages::Pages(std::size_t size) : size_(size) {
-  void* base = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (base == MAP_FAILED) throw std::bad_alloc();
-  data_ = static_cast<std::uint8_t*>(base);
-}
-
-Pages::Pages(Pages&& other) noexcept { *this = std::move(other); }
-
-Pages& Pages::operator=(Pages&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
-}
-
-Pages::~Pages() {
-  if (data_ != nullptr) ::munmap(data_, size_);
-}
 
 SliceReader::SliceReader(const WeightStore& store) : store_(store) {
   for (std::uint32_t i = 0; i < store.segments.size(); ++i) {

@@ -13,24 +13,6 @@
 
 namespace pocketr1 {
 
-// Anonymous pages of this process: never reclaimed without swap, and gone from its resident set
-// when this is destroyed.
-class Pages {
- public:
-  Pages() = default;
-  // Throws std::bad_alloc.
-  explicit Pages(std::size_t size);
-  Pages(Pages&& other) noexcept;
-  Pages& operator=(Pages&& other) noexcept;
-  ~Pages();
-  std::uint8_t* data() const { return data_; }
-  std::size_t size() const { return size_; }
-
- private:
-  std::uint8_t* data_ = nullptr;
-  std::size_t size_ = 0;
-};
-
 class SliceReader {
  public:
   static constexpr std::size_t kLargestRead = std::size_t{8} << 20;

@@ -130,7 +130,7 @@ double WeightStream::read_all(const std::vector<std::size_t>& slices) {
   }
   const auto work = [&] {
     try {
-      Pages buffer(buffer_size_);
+      SystemMemory buffer(buffer_size_);
       for (;;) {
         std::size_t index;
         {
@@ -141,7 +141,7 @@ double WeightStream::read_all(const std::vector<std::size_t>& slices) {
         const std::uint8_t* found = read(index, buffer.data());
         Slice& slice = slices_[index];
         if (!slice.wanted || slice.kept.data() != nullptr) continue;
-        Pages kept(order_[index].size.total());
+        SystemMemory kept(order_[index].size.total());
         std::memcpy(kept.data(), found, kept.size());
         const std::lock_guard lock(mutex);
         resident_ += kept.size();
@@ -201,7 +201,7 @@ void WeightStream::set_limit(std::size_t limit) {
     for (Slice& slice : slices_) {
       if (slice.wanted) continue;
       resident_ -= slice.kept.size();
-      slice.kept = Pages();
+      slice.kept = SystemMemory();
     }
   }
   threads_->changed.notify_all();
@@ -212,7 +212,7 @@ void WeightStream::begin_pass(std::size_t end) {
     const std::lock_guard lock(threads_->mutex);
     end_ = end;
     if (ahead_.empty() && free_.size() == buffer_count_ && next_streamed(0) == kNone) {
-      for (Pages& buffer : buffers_) buffer = Pages();
+      for (SystemMemory& buffer : buffers_) buffer = SystemMemory();
     }
   }
   threads_->changed.notify_all();
@@ -313,11 +313,11 @@ void WeightStream::run() {
     lock.unlock();
 
     const std::uint8_t* bytes = nullptr;
-    Pages kept;
+    SystemMemory kept;
     std::exception_ptr failure;
     try {
-      Pages& buffer = buffers_[ahead->buffer];
-      if (buffer.data() == nullptr) buffer = Pages(buffer_size_);
+      SystemMemory& buffer = buffers_[ahead->buffer];
+      if (buffer.data() == nullptr) buffer = SystemMemory(buffer_size_);
       bytes = read(index, buffer.data());
     } catch (const std::bad_alloc&) {
       failure = std::make_exception_ptr(
@@ -328,7 +328,7 @@ void WeightStream::run() {
     }
     if (keep && bytes != nullptr) {
       try {
-        kept = Pages(order_[index].size.total());
+        kept = SystemMemory(order_[index].size.total());
         std::memcpy(kept.data(), bytes, kept.size());
       } catch (const std::bad_alloc&) {  // it goes on being streamed
       }

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/system_memory.h"
 #include "bundle/slice_reader.h"
 #include "bundle/weight_slice.h"
 
@@ -69,7 +70,7 @@ class WeightStream {
   static constexpr unsigned kReaders = 2;
 
   struct Slice {
-    Pages kept;                        // empty: streamed
+    SystemMemory kept;                 // empty: streamed
     bool wanted = false;               // to be kept when it is next read
     std::atomic<bool> checked{false};  // its values were seen once
     std::size_t held = kNone;          // the buffer in which a pass has it
@@ -103,7 +104,7 @@ class WeightStream {
   double read_speed_ = 0.0;
 
   std::vector<Slice> slices_;
-  std::vector<Pages> buffers_;                // of the ring; without pages until they are needed
+  std::vector<SystemMemory> buffers_;         // of the ring; without pages until they are needed
   std::vector<std::size_t> free_;             // buffers
   std::deque<std::shared_ptr<Ahead>> ahead_;  // in the order of reading
   std::size_t limit_ = 0;

@@ -209,10 +209,10 @@ TEST(pages_given_back_leave_memory) {
     return static_cast<std::size_t>(pages) * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   };
   if (resident() == 0) return;  // no /proc
-  Pages pages(kSize);
+  SystemMemory pages(kSize);
   std::memset(pages.data(), 1, kSize);
   const std::size_t full = resident();
-  pages = Pages();
+  pages = SystemMemory();
   CHECK(resident() + kSize / 2 < full);
 }
 
@@ -346,7 +346,7 @@ TEST(slices_of_files_are_the_files_bytes_past_the_cache_and_through_it) {
       const std::uint64_t start = store.segments[tensor.parts[0].segment].offset;
       for (const std::uint64_t step : {16, 32, 1000}) {
         for (const WeightSlice& slice : cut_matrix(tensor, step)) {
-          Pages buffer(SliceReader::buffer_size(slice));
+          SystemMemory buffer(SliceReader::buffer_size(slice));
           const std::uint8_t* bytes = reader.read(slice, buffer.data());
           const SliceRanges wanted = ranges(slice);
           for (std::size_t i = 0; i < wanted.count; ++i) {
@@ -363,7 +363,7 @@ TEST(slices_of_files_are_the_files_bytes_past_the_cache_and_through_it) {
   // A file cut short is an error that names it, whichever way it is read.
   CHECK_EQ(::truncate(path.c_str(), 250'000), 0);
   const WeightSlice last = cut_matrix(store.tensors[3], 1000)[0];
-  Pages buffer(SliceReader::buffer_size(last));
+  SystemMemory buffer(SliceReader::buffer_size(last));
   for (const bool direct : {true, false}) {
     reader.set_direct(direct);
     try {

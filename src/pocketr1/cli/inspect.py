@@ -10,7 +10,7 @@ import typer
 
 from pocketr1 import messages
 from pocketr1.cli import layout
-from pocketr1.cli.options import Json, MaxContext, Model
+from pocketr1.cli.options import Json, KvFormat, MaxContext, Model
 from pocketr1.cli.output import is_terminal, print_json, show, show_table
 from pocketr1.cli.progress import progress_bar
 from pocketr1.cli.streamed import foresee, show_forecast
@@ -30,14 +30,19 @@ def inspect(
         str | None, typer.Option("--budget", metavar="SIZE|auto", help="cli-option-budget")
     ] = None,
     max_context: MaxContext = None,
+    kv_format: KvFormat = "f16",
     json: Json = False,
 ) -> None:
     """Inspect, then print a table or the report."""
     from pocketr1.engine import inspect as inspect_model
 
-    if max_context is not None and budget is None:
-        raise UsageError("cli-plan-context")
-    forecast = None if budget is None else foresee(model, budget, max_context)
+    for option, given in (
+        ("--max-context", max_context is not None),
+        ("--kv-format", kv_format != "f16"),
+    ):
+        if given and budget is None:
+            raise UsageError("cli-plan-option", option=option)
+    forecast = None if budget is None else foresee(model, budget, max_context, kv_format)
 
     with progress_bar() as bar:
         report = inspect_model(

@@ -55,6 +55,15 @@ MaxContext: TypeAlias = Annotated[
         "--max-context", metavar="N", parser=whole("--max-context"), help="cli-option-max-context"
     ),
 ]
+MemoryBudget: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-budget",
+        metavar="SIZE|auto|none",
+        parser=_budget,
+        help="cli-option-memory-budget",
+    ),
+]
 KvFormat: TypeAlias = Annotated[
     str,
     typer.Option("--kv-format", metavar="TYPE", show_default="f16", help="cli-option-kv-format"),
@@ -63,14 +72,5 @@ FullContext: TypeAlias = Annotated[
     str,
     typer.Option(
         "--full-context", metavar="stop|slide", show_default="stop", help="cli-option-full-context"
-    ),
-]
-MemoryBudget: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--memory-budget",
-        metavar="SIZE|auto|none",
-        parser=_budget,
-        help="cli-option-memory-budget",
     ),
 ]

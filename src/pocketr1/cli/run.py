@@ -78,9 +78,9 @@ def run(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    memory_budget: MemoryBudget = None,
     full_context: FullContext = "stop",
     kv_format: KvFormat = "f16",
-    memory_budget: MemoryBudget = None,
     cache: Cache = None,
     system: System = None,
     stop: Stop = None,
@@ -154,9 +154,9 @@ def run(
         print_json(document)
     else:
         summarize(document)
-        if document["context_full"]:
-            say("cli-run-full")
         if memory is not None:
             say_streamed(memory)
+        if document["context_full"]:
+            say("cli-run-full")
     if document["finish_reason"] == "cancelled":
         raise typer.Exit(1)

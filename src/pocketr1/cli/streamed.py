@@ -77,14 +77,14 @@ class Forecast:
         }
 
 
-def foresee(model: str, budget: str, max_context: int | None) -> Forecast:
+def foresee(model: str, budget: str, max_context: int | None, kv_format: str) -> Forecast:
     """Plan, and measure storage and memory for about a second."""
     from pocketr1.doctor.speed import buffer_bytes, measure_memory
     from pocketr1.engine import plan_memory
     from pocketr1.engine.loading import measure_streaming
     from pocketr1.machine import Root, default_threads, find_cpu, find_memory
 
-    plan = plan_memory(model, budget, max_context=max_context)
+    plan = plan_memory(model, budget, max_context=max_context, kv_format=kv_format)
     storage = measure_streaming(model)
     root = Root()
     buffer = buffer_bytes(find_cpu(root).last_cache_bytes, find_memory(root).available)

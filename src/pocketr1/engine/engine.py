@@ -96,11 +96,6 @@ class Engine:
         self._check_usable()
         return self._session.kv_bytes
 
-    def trim_pages(self) -> int:
-        """Give K/V pages that no sequence uses back to the system; return their bytes."""
-        self._check_usable()
-        return self._session.trim_pages()
-
     @property
     def weight_budget(self) -> int | None:
         """Bytes of weights the memory plan keeps resident; ``None`` without a budget."""
@@ -135,6 +130,11 @@ class Engine:
         if limit is not None and not _is_count(limit, 0):
             raise UsageError("resident-limit-value", value=limit)
         self._model.set_resident_limit(limit)
+
+    def trim_pages(self) -> int:
+        """Give K/V pages that no sequence uses back to the system; return their bytes."""
+        self._check_usable()
+        return self._session.trim_pages()
 
     def logits(self, ids: TokenIds) -> npt.NDArray[np.float32]:
         """Return the logits behind every token of ``ids``: float32, shape (len(ids), vocab_size).

@@ -38,9 +38,9 @@ TEXTS: dict[str, Text] = {
         "{smallest}.",
         "在此上下文长度下，{budget} 的内存无法运行此模型：可行的最小预算是 {smallest}。",
         "Give at least --memory-budget {smallest}, or a shorter context: {context} tokens fit, "
-        "{int8} with INT8 keys and values (kv_format int8).",
-        "请至少给出 --memory-budget {smallest}，或者缩短上下文：放得下 {context} 个词元，使用 INT8 "
-        "键值（kv_format int8）时为 {int8} 个。",
+        "{int8} with --kv-format int8.",
+        "请至少给出 --memory-budget {smallest}，或者缩短上下文：放得下 {context} 个词元，使用 "
+        "--kv-format int8 时为 {int8} 个。",
     ),
     "budget-draft": Text(
         "A memory budget leaves no room for the draft model {model}.",
@@ -95,9 +95,9 @@ TEXTS: dict[str, Text] = {
         "(700MB, auto). Reads some of the weights to measure the storage.",
         "另外显示该内存预算（700MB、auto）的分配方式与预期速度。会读取部分权重以测量存储速度。",
     ),
-    "cli-plan-context": Text(
-        "--max-context means nothing here without --budget.",
-        "在此命令中，--max-context 须与 --budget 一起使用。",
+    "cli-plan-option": Text(
+        "{option} means nothing here without --budget.",
+        "在此命令中，{option} 须与 --budget 一起使用。",
         "Add --budget 700MB, or leave it out.",
         "请加上 --budget 700MB，或去掉此选项。",
     ),

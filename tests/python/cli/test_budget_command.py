@@ -56,7 +56,7 @@ def test_inspect_shows_where_a_budget_goes(
         assert main([*map(str, line), "--lang", language]) == 0
         assert word in capfd.readouterr().out
     error = document(capfd, "inspect", tiny_bundle, "--max-context", "512", code=2)["error"]
-    assert error["code"] == "cli-plan-context"
+    assert error["code"] == "cli-plan-option"
 
 
 def test_bench_measures_within_a_budget_and_in_no_other_mode(

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import pocketr1
 from pocketr1.bench import page_cache
+from pocketr1.machine import rss_bytes
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -107,6 +110,23 @@ def test_a_model_larger_than_its_control_group_answers_the_same(
     charged = group.charged()
     assert charged.oom_kills == 0
     assert charged.peak <= budget
+
+
+def test_what_is_given_back_leaves_memory_at_once_and_comes_back_as_it_is_streamed(
+    bundle: Path,
+) -> None:
+    with pocketr1.load(bundle, threads=2, max_context=256, memory_budget="2GB") as engine:
+        whole = engine.resident_bytes
+        ids = [(7 * i + 3) % 500 for i in range(40)]
+        before = engine.logits(ids)
+        full = rss_bytes()
+        engine.set_resident_limit(whole // 4)
+        assert engine.resident_bytes <= whole // 4
+        assert rss_bytes() < full - whole // 2
+        assert np.array_equal(engine.logits(ids), before)
+        engine.set_resident_limit(whole)
+        assert np.array_equal(engine.logits(ids), before)
+        assert engine.resident_bytes > whole * 9 // 10
 
 
 @pytest.mark.soak

@@ -252,6 +252,9 @@ void bind_engine(nb::module_& module) {
            "kv_format"_a = "f16", "isa"_a = "")
       .def_prop_ro("isa", &Session::isa)
       .def_prop_ro("threads", &Session::threads)
+      .def_prop_ro("active_threads", &Session::active_threads)
+      .def("set_threads", &Session::set_threads, "threads"_a,
+           "How many of the threads compute from now on; the others sleep.")
       .def_prop_ro("kv_bytes", &Session::kv_bytes)
       .def_prop_ro("max_context", &Session::max_context)
       .def("create_sequence", &Session::create_sequence)

@@ -33,6 +33,10 @@ class Session {
   const Model& model() const { return *model_; }
   const char* isa() const { return kernels_.isa; }
   unsigned threads() const { return pool_.threads(); }
+  unsigned active_threads() const { return pool_.active(); }
+  // How many of the threads compute from the next step on; the others sleep. The answer does not
+  // depend on it. Throws Error("usage-threads") unless 1 <= threads <= threads().
+  void set_threads(unsigned threads);
   std::size_t kv_bytes() const { return cache_.bytes(); }
   std::size_t max_context() const { return cache_.max_context(); }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pocketr1.engine.window import FullContext
 
 __all__ = [
+    "Limits",
     "Printer",
     "Question",
     "answer",
@@ -28,15 +29,24 @@ __all__ = [
 
 
 @dataclass(frozen=True)
+class Limits:
+    """Where a reply ends; as :meth:`pocketr1.chat.Chat.stream` takes it."""
+
+    max_tokens: int | None = None
+    max_answer_tokens: int | None = None
+    think_budget: int | None = None
+    loop_check: bool = True
+
+
+@dataclass(frozen=True)
 class Question:
-    """raw: continue ``text`` as it stands; ``system`` and ``max_answer_tokens`` are then unused."""
+    """raw: continue ``text`` as it stands; of ``system`` and limits only max_tokens then counts."""
 
     text: str
     sampling: Sampling
     raw: bool = False
     system: str | None = None
-    max_tokens: int | None = None
-    max_answer_tokens: int | None = None
+    limits: Limits = Limits()
     stop: tuple[str, ...] = ()
     full_context: FullContext = "stop"
 
@@ -73,6 +83,15 @@ class Printer:
             self._flow = layout.Flow(layout.width(stream)) if is_terminal(stream) else None
         self._show(delta.text if self._flow is None else self._flow(delta.text))
         self._line_open = not delta.text.endswith("\n")
+
+    def begin_line(self) -> None:
+        """End a line that stands half-written, for a remark; what a pipe gets stays as it is."""
+        stream = self._stream()
+        if self._line_open and (stream is sys.stderr or is_terminal(stream)):
+            print(file=stream, flush=True)
+            self._line_open = False
+            if self._flow is not None:
+                self._flow.broken()
 
     def finish(self) -> None:
         """End the last line."""
@@ -113,8 +132,7 @@ def answer(
     ) as chat:
         reply = chat.send(
             question.text,
-            max_tokens=question.max_tokens,
-            max_answer_tokens=question.max_answer_tokens,
+            **asdict(question.limits),
             stop=question.stop,
             on_delta=on_delta,
         )
@@ -132,6 +150,8 @@ def reply_document(reply: Reply) -> dict[str, Any]:
         "prompt_tokens": reply.prompt_tokens,
         "completion_tokens": reply.completion_tokens,
         "finish_reason": reply.finish_reason,
+        "thought_closed": reply.thought_closed,
+        "answer_closed": reply.answer_closed,
         "context_full": reply.context_full,
         "speculation": _counts(reply.speculated),
         "timings": {
@@ -164,7 +184,7 @@ def _continue(
     generation = engine.generate(
         ids,
         question.sampling,
-        max_tokens=question.max_tokens,
+        max_tokens=question.limits.max_tokens,
         stop=question.stop,
         detokenizer=IncrementalDetokenizer(tokenizer),
         speculation=speculation,
@@ -189,6 +209,8 @@ def _continue(
         "prompt_tokens": generation.prompt_tokens,
         "completion_tokens": len(generation.token_ids),
         "finish_reason": generation.finish_reason,
+        "thought_closed": None,
+        "answer_closed": None,
         "context_full": generation.context_full,
         "speculation": _counts(generation.speculated),
         "timings": {
@@ -210,6 +232,10 @@ def decode_speed(document: dict[str, Any]) -> float | None:
 
 def summarize(document: dict[str, Any]) -> None:
     """Say on stderr how it went."""
+    for part in ("thought", "answer"):
+        why = document[f"{part}_closed"]
+        if why is not None:
+            say(f"cli-run-{part}-{why}")
     decoded = decode_speed(document)
     speed = "–" if decoded is None else f"{decoded:.1f}"
     counts = document["speculation"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pocketr1.cli.governing import MaxTemp, OnBattery, Remarks, make_care
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.numbers import whole
 from pocketr1.cli.options import Cpus, Json, MemoryBudget, Model, Threads, budget
@@ -17,6 +18,7 @@ from pocketr1.errors import UsageError
 
 if TYPE_CHECKING:
     from pocketr1.bench import BenchOptions, CompareOptions, ScenarioOptions
+    from pocketr1.engine import Care
 
 __all__ = ["bench"]
 
@@ -82,6 +84,8 @@ def bench(
     task: Annotated[str | None, typer.Option(metavar="FILE", help="cli-option-task")] = None,
     text: Annotated[str | None, typer.Option(metavar="FILE", help="cli-option-text")] = None,
     speculate: Speculate = "off",
+    max_temp: MaxTemp = None,
+    on_battery: OnBattery = None,
     memory_budget: MemoryBudget = None,
     cache: Cache = None,
     json: Json = False,
@@ -104,6 +108,8 @@ def bench(
         ("--peer-models", peer_models, "--against"),
         ("--peer-python", peer_python, "--against"),
         ("--plot", plot, "--sustain"),
+        ("--max-temp", max_temp, "--sustain"),
+        ("--on-battery", on_battery, "--sustain"),
         ("--steps", steps, "--scenarios"),
         ("--task", task, "--steps"),
         ("--text", text, "--steps"),
@@ -119,7 +125,7 @@ def bench(
     with pinned(cpus) as here:
         threads = threads or (None if here is None else len(here))
         if sustain is not None:
-            _sustain(model, sustain, threads, plot, json)
+            _sustain(model, sustain, threads, make_care(max_temp, on_battery, 0), plot, json)
         elif scenarios:
             _scenarios(
                 model,
@@ -169,9 +175,12 @@ def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
-def _sustain(model: str, time: str, threads: int | None, plot: str | None, json: bool) -> None:
+def _sustain(
+    model: str, time: str, threads: int | None, care: Care, plot: str | None, json: bool
+) -> None:
     from pocketr1.bench import duration, run_sustain
     from pocketr1.cli.bench_tables import show_sustain
+    from pocketr1.engine import Governor
 
     seconds = duration(time)
     say("cli-bench-sustain-started", model=model, seconds=seconds)
@@ -180,6 +189,7 @@ def _sustain(model: str, time: str, threads: int | None, plot: str | None, json:
             model,
             seconds,
             threads=threads,
+            governor=Governor(care, Remarks()),
             progress=lambda done, whole: bar("cli-progress-sustain", int(done), int(whole)),
         )
     if plot is not None:

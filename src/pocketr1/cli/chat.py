@@ -5,12 +5,27 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketr1 import messages
 from pocketr1.cli import layout
-from pocketr1.cli.answer import Printer, checked_full_context, reply_document, summarize
+from pocketr1.cli.answer import (
+    Limits,
+    Printer,
+    checked_full_context,
+    reply_document,
+    summarize,
+)
+from pocketr1.cli.governing import (
+    MaxTemp,
+    MemoryThreshold,
+    OnBattery,
+    Remarks,
+    govern,
+    make_care,
+)
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.options import (
@@ -25,6 +40,7 @@ from pocketr1.cli.options import (
 )
 from pocketr1.cli.output import is_terminal, print_error, say
 from pocketr1.cli.sampling import (
+    LoopCheck,
     MaxAnswerTokens,
     MaxTokens,
     MinP,
@@ -32,12 +48,13 @@ from pocketr1.cli.sampling import (
     Seed,
     System,
     Temperature,
+    ThinkBudget,
     TopK,
     TopP,
     make_sampling,
 )
 from pocketr1.cli.speculation import Speculate
-from pocketr1.errors import ChatError, ContextFullError
+from pocketr1.errors import ChatError, ContextFullError, EngineError
 
 if TYPE_CHECKING:
     from pocketr1.chat import Chat
@@ -53,6 +70,8 @@ def chat(
     model: Model,
     max_tokens: MaxTokens = None,
     max_answer_tokens: MaxAnswerTokens = None,
+    think_budget: ThinkBudget = None,
+    loop_check: LoopCheck = True,
     temperature: Temperature = None,
     top_p: TopP = None,
     top_k: TopK = None,
@@ -68,6 +87,9 @@ def chat(
     cache: Cache = None,
     system: System = None,
     speculate: Speculate = "off",
+    max_temp: MaxTemp = None,
+    on_battery: OnBattery = None,
+    memory_threshold: MemoryThreshold = None,
 ) -> None:
     """Read questions until there are no more."""
     sampling = make_sampling(
@@ -78,10 +100,16 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
+    from pocketr1.chat.control import check_think_budget
+
+    check_think_budget(think_budget)
+    limits = Limits(max_tokens, max_answer_tokens, think_budget, loop_check)
     when_full = checked_full_context(full_context)
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 
+    care = make_care(max_temp, on_battery, memory_threshold)
+    remarks = Remarks()
     runs = runnable(model, cache, threads)
     with (
         load(
@@ -96,9 +124,8 @@ def chat(
     ):
         if model == "tiny":
             say("cli-chat-tiny")
-        talk = _Talk(
-            engine, sampling, system, max_tokens, max_answer_tokens, speculation, when_full
-        )
+        govern(engine, care, remarks, speculation)
+        talk = _Talk(engine, sampling, system, limits, speculation, when_full, remarks)
         if is_terminal(sys.stdin):
             _keep_history()
             say("cli-chat-welcome", model=engine.path.name)
@@ -114,17 +141,17 @@ class _Talk:
         engine: Engine,
         sampling: Sampling,
         system: str | None,
-        max_tokens: int | None,
-        max_answer_tokens: int | None,
+        limits: Limits,
         speculation: Speculation | None,
         full_context: WhenFull,
+        remarks: Remarks,
     ) -> None:
         self._engine = engine
         self._sampling = sampling
-        self._max_tokens = max_tokens
-        self._max_answer_tokens = max_answer_tokens
+        self._limits = limits
         self._speculation = speculation
         self._full_context = full_context
+        self._remarks = remarks
         self._chat = self._new_chat(system)
 
     def take(self, line: str) -> bool:
@@ -162,16 +189,15 @@ class _Talk:
 
     def _answer(self, line: str) -> None:
         printer = Printer()
+        self._remarks.begin_line = printer.begin_line
         try:
             with cancel_on_interrupt(self._engine):
-                reply = self._chat.send(
-                    line,
-                    max_tokens=self._max_tokens,
-                    max_answer_tokens=self._max_answer_tokens,
-                    on_delta=printer,
-                )
-        except (ContextFullError, ChatError) as error:
+                reply = self._chat.send(line, on_delta=printer, **asdict(self._limits))
+        except (ChatError, EngineError) as error:
+            if not isinstance(error, ContextFullError | ChatError) and error.code != "battery-stop":
+                raise
             # The conversation is as it was before; the user may /reset or ask something else.
+            printer.finish()
             print_error(error, as_json=False)
             if isinstance(error, ContextFullError):
                 say("cli-chat-full")

@@ -22,10 +22,19 @@ A failure is a document too, with exit code 1 or 2:
 user's language.
 
 `run`: `text` all that was written, `reasoning`, `answer`, `token_ids` (without the end-of-text
-token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `context_full`, `speculation`
-(tokens drafted, accepted and rejected, and steps behind the prompt; null without speculation),
-`timings` in seconds (`load_s`, `tokenizer_s`, `prompt_s` template and encoding, `prefill_s`,
-`decode_s`, `ttft_s` from the question to the first token), `seed`, `memory`.
+token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `context_full`, `thought_closed`,
+`answer_closed`, `speculation` (tokens drafted, accepted and rejected, and steps behind the prompt;
+null without speculation), `timings` in seconds (`load_s`, `tokenizer_s`, `prompt_s` template and
+encoding, `prefill_s`, `decode_s`, `ttft_s` from the question to the first token), `seed`, `events`,
+`memory`.
+
+`thought_closed`: why the reasoning was closed for the model, `budget` or `loop`, otherwise null.
+`answer_closed`: `loop` where the answer went in circles and was ended (`finish_reason` is then
+`length`), otherwise null.
+
+`events` is what was done for others' memory, for heat or battery: `kind` (`threads`, `paused`,
+`resumed`, `gave-back`, `took-again`, `battery-low` or `unreadable`), `seconds` since loading,
+`code`, and what its text names, such as `celsius`, `threads` and `before`, or `megabytes`.
 
 `finish_reason`: `stop` the model ended or a stop string came; `length` a limit of tokens was
 reached, or the context is full (`context_full`); `cancelled` Ctrl-C (exit code 1).
@@ -50,7 +59,8 @@ The `memory` of both, where there is a budget (else null): `resident_bytes` of w
 `decode_bound_tok_s`, `prefill_bound_tok_s`, `rounds`.
 
 `bench --sustain`: `kind` (`sustain`), `tok_s`, `kept` (speed of the last tenth over the first),
-`samples` (`seconds`, `tok_s`, `celsius`, `mhz`), `tokens`, `seconds`, `isa`, `threads`, `machine`.
+`samples` (`seconds`, `tok_s`, `celsius`, `mhz`), `tokens`, `seconds`, `isa`, `threads`, `events`,
+`machine`.
 
 `bench --scenarios`: `kind` (`scenarios`), `scenarios` (`name`, `first_load_s`, `cold`, `ttft_s`,
 `tok_s`, `memory_gb`, `claim`), `steps` (`model`, `format`, `bits_per_weight`, `weights_mb`,

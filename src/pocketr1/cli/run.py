@@ -9,12 +9,21 @@ from typing import Annotated
 import typer
 
 from pocketr1.cli.answer import (
+    Limits,
     Printer,
     Question,
     answer,
     checked_full_context,
     decode_speed,
     summarize,
+)
+from pocketr1.cli.governing import (
+    MaxTemp,
+    MemoryThreshold,
+    OnBattery,
+    Remarks,
+    govern,
+    make_care,
 )
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
@@ -31,6 +40,7 @@ from pocketr1.cli.options import (
 )
 from pocketr1.cli.output import print_json, say
 from pocketr1.cli.sampling import (
+    LoopCheck,
     MaxAnswerTokens,
     MaxTokens,
     MinP,
@@ -39,6 +49,7 @@ from pocketr1.cli.sampling import (
     Stop,
     System,
     Temperature,
+    ThinkBudget,
     TopK,
     TopP,
     make_sampling,
@@ -56,6 +67,8 @@ def run(
     raw: Annotated[bool, typer.Option("--raw", help="cli-option-raw")] = False,
     max_tokens: MaxTokens = None,
     max_answer_tokens: MaxAnswerTokens = None,
+    think_budget: ThinkBudget = None,
+    loop_check: LoopCheck = True,
     temperature: Temperature = None,
     top_p: TopP = None,
     top_k: TopK = None,
@@ -72,6 +85,9 @@ def run(
     system: System = None,
     stop: Stop = None,
     speculate: Speculate = "off",
+    max_temp: MaxTemp = None,
+    on_battery: OnBattery = None,
+    memory_threshold: MemoryThreshold = None,
     json: Json = False,
 ) -> None:
     """Answer, streaming or as one document."""
@@ -84,7 +100,11 @@ def run(
         seed=seed,
     )
     if raw:
-        for option, value in (("--system", system), ("--max-answer-tokens", max_answer_tokens)):
+        for option, value in (
+            ("--system", system),
+            ("--max-answer-tokens", max_answer_tokens),
+            ("--think-budget", think_budget),
+        ):
             if value is not None:
                 raise UsageError("cli-raw-option", option=option)
     text = prompt
@@ -92,19 +112,16 @@ def run(
         text = sys.stdin.read() if sys.stdin is not None else ""
     if not text.strip():
         raise UsageError("cli-prompt-empty")
-    question = Question(
-        text,
-        sampling,
-        raw,
-        system,
-        max_tokens,
-        max_answer_tokens,
-        tuple(stop or ()),
-        checked_full_context(full_context),
-    )
+    from pocketr1.chat.control import check_think_budget
+
+    check_think_budget(think_budget)
+    limits = Limits(max_tokens, max_answer_tokens, think_budget, loop_check)
+    when_full = checked_full_context(full_context)
+    question = Question(text, sampling, raw, system, limits, tuple(stop or ()), when_full)
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 
+    care = make_care(max_temp, on_battery, memory_threshold)
     model = runnable(model, cache, threads)
     began = perf_counter()
     with load(
@@ -117,18 +134,25 @@ def run(
     ) as engine:
         load_s = perf_counter() - began
         printer = None if json else Printer()
+        remarks = Remarks()
+        remarks.begin_line = None if printer is None else printer.begin_line
         with open_speculation(speculate, engine) as speculation, cancel_on_interrupt(engine):
-            document = answer(engine, question, printer, speculation)
+            governor = govern(engine, care, remarks, speculation)
+            try:
+                document = answer(engine, question, printer, speculation)
+            finally:
+                if printer is not None:
+                    printer.finish()
         streaming = engine.streaming
     timings = {"load_s": load_s, **document["timings"]}
     document["timings"] = {name: round(seconds, 6) for name, seconds in timings.items()}
     document["seed"] = sampling.seed
+    document["events"] = [event.to_dict() for event in governor.events]
     memory = None if streaming is None else streamed_document(streaming, decode_speed(document))
     document["memory"] = memory
     if printer is None:
         print_json(document)
     else:
-        printer.finish()
         summarize(document)
         if memory is not None:
             say_streamed(memory)

@@ -18,7 +18,10 @@ from pocketr1.arch import ModelSpec
 from pocketr1.engine.batch import DEFAULT_BATCH, Completion, complete_many
 from pocketr1.engine.budget import MemoryPlan, Streaming
 from pocketr1.engine.generation import Detokenizer, Generation, Request
+from pocketr1.engine.governor import Governor
 from pocketr1.engine.ownership import Ownership
+from pocketr1.engine.pressure import trim_share
+from pocketr1.engine.reliefs import reliefs
 from pocketr1.engine.sampling import Sampling
 from pocketr1.engine.sequence import Sequence
 from pocketr1.engine.speculation import Speculation
@@ -77,6 +80,7 @@ class Engine:
         self._cancels = 0
         # Handles of dropped sequences: a finalizer may run in any thread, the owner frees them.
         self._released: deque[int] = deque()
+        self._governor: Governor | None = None
 
     @property
     def vocab_size(self) -> int:
@@ -244,6 +248,7 @@ class Engine:
         stop_token_ids: Collection[int] | None = None,
         batch: int = DEFAULT_BATCH,
         advance: Callable[[int], None] = lambda _: None,
+        watch: Callable[[Generation], None] = lambda _: None,
         full_context: FullContext = "stop",
     ) -> Iterator[Completion]:
         """Yield the :class:`Completion` of every prompt, in the order in which they end.
@@ -253,7 +258,9 @@ class Engine:
         same arguments and the prompt's number as ``index``. ``prompts`` is read as room appears.
         A prompt that begins like one whose answer is being written shares its pages and computes
         only the rest; several answers to one prompt compute it once.
-        ``advance`` is told after each prompt and each step how many tokens that were.
+        ``advance`` is told after each prompt and each step how many tokens that were; ``watch``
+        sees each :class:`Generation` after each of its tokens, and may give it what comes next
+        (:meth:`Generation.force`); it is not to iterate or close it.
         There is no speculation here: the sequences beside it fill a step's rows with sure tokens.
 
         Raises UsageError for bad arguments (``batch-value``), and while iterating what
@@ -268,7 +275,7 @@ class Engine:
             self._request(ids, sampling, max_tokens, stop_token_ids, index, full_context)
             for index, ids in enumerate(prompts)
         )
-        return complete_many(self, requests, batch, advance, seen=self._cancels)
+        return complete_many(self, requests, batch, advance, watch, seen=self._cancels)
 
     def sequence(self) -> Sequence:
         """Return a new, empty :class:`Sequence`."""
@@ -293,6 +300,33 @@ class Engine:
         self._check_usable()
         self._model.clear_adapter(tensor)
 
+    def govern(self, governor: Governor | None) -> None:
+        """Let ``governor`` mind memory, heat and battery before every step; ``None``: nobody.
+
+        With the governor before go its limits. The answers stay the same, bit for bit.
+        """
+        self._check_usable()
+        if self._governor is not None:
+            self._governor._leave(self)
+            self._use_threads(self.threads)
+        self._governor = governor
+        if governor is not None:
+            governor._join(self, *reliefs(self))
+
+    def trim(self, level: int) -> None:
+        """Give memory back: for Android's ``onTrimMemory``, from any thread.
+
+        Called by the owner between two steps it acts at once, by others before the next step; see
+        :meth:`Governor.trim`. Without a governor nothing is given back.
+        """
+        governor = self._governor
+        if governor is None:
+            trim_share(level)
+            return
+        governor.trim(level)
+        if self._ownership.is_mine and not self._stepping and not self._closed:
+            governor._look_if_due()
+
     def cancel(self) -> None:
         """Stop what the engine is doing, from any thread.
 
@@ -314,6 +348,7 @@ class Engine:
         if self._closed:
             return
         self._check_usable()
+        self.govern(None)
         self._closed = True
         self._released.clear()
         del self._session, self._model
@@ -351,6 +386,9 @@ class Engine:
             raise EngineError("engine-busy")
         while self._released:
             self._session.free_sequence(self._released.popleft())
+
+    def _use_threads(self, threads: int) -> None:
+        self._session.set_threads(threads)
 
     def _release_later(self, handle: int) -> None:
         if self._closed or not self._ownership.is_this_process:
@@ -425,6 +463,8 @@ class Engine:
         hook: Callable[[str, npt.NDArray[np.float32]], None] | None = None,
     ) -> npt.NDArray[np.float32]:
         """Compute rows of any sequences; return float32 logits, (len(logits_for), vocab)."""
+        if self._governor is not None:
+            self._governor.tend(lambda: self._cancels != seen)
         if self._cancels != seen:
             raise CancelledError("cancelled")
         logits = None

@@ -24,6 +24,7 @@ from pocketr1.messages import (
     evaluate,
     export,
     gguf,
+    governor,
     hub,
     measure,
 )
@@ -40,6 +41,7 @@ CATALOG: dict[str, Text] = {
     **compress.TEXTS,
     **distill.TEXTS,
     **engine.TEXTS,
+    **governor.TEXTS,
     **budget.TEXTS,
     **chat.TEXTS,
     **measure.TEXTS,

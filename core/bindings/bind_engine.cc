@@ -236,7 +236,7 @@ void bind_engine(nb::module_& module) {
           "What a limit would apply to: (bytes of the weights a pass goes through, bytes of the\n"
           "ring, whether all of these weights are tiled).")
       .def_prop_ro("stream", &stream_state,
-                   "(resident, streamed, ring, bytes read, bytes a second when it was opened,\n"
+                   "(resident, streamed, ring, bytes read, bytes a second of its storage,\n"
                    "direct) of a model with a limit, in bytes; None without one.")
       .def("set_adapter", &set_adapter, "tensor"_a, "a"_a, "b"_a,
            "y += B (A x) for the weight of that name; A (rank, inputs), B (outputs, rank).")

@@ -293,18 +293,39 @@ void WeightStream::release(std::size_t index) noexcept {
   threads_->changed.notify_all();
 }
 
+// Learns from a read that is done. Locked.
+void WeightStream::watch_speed(std::size_t bytes) {
+  if (!busy_) return;
+  busy_bytes_ += bytes;
+  if (busy_bytes_ < kProbeBytes) return;
+  const auto now = std::chrono::steady_clock::now();
+  const std::chrono::duration<double> seconds = now - busy_since_;
+  read_speed_ = std::max(read_speed_, static_cast<double>(busy_bytes_) / seconds.count());
+  busy_since_ = now;
+  busy_bytes_ = 0;
+}
+
 void WeightStream::run() {
   std::unique_lock lock(threads_->mutex);
   for (;;) {
     std::size_t index = kNone;
-    threads_->changed.wait(lock, [&] {
+    const auto may_read = [&] {
       if (stopping_) return true;
       const auto failed = [](const auto& ahead) { return ahead->failure != nullptr; };
       if (free_.empty() || std::any_of(ahead_.begin(), ahead_.end(), failed)) return false;
       index = next_streamed(next_);
       return index != kNone;
-    });
+    };
+    if (!may_read()) {
+      busy_ = false;
+      threads_->changed.wait(lock, may_read);
+    }
     if (stopping_) return;
+    if (!busy_) {
+      busy_ = true;
+      busy_bytes_ = 0;
+      busy_since_ = std::chrono::steady_clock::now();
+    }
     const auto ahead = std::make_shared<Ahead>(Ahead{index, free_.back(), nullptr, nullptr});
     free_.pop_back();
     ahead_.push_back(ahead);
@@ -335,7 +356,10 @@ void WeightStream::run() {
     }
 
     lock.lock();
-    if (bytes != nullptr) bytes_read_ += order_[index].size.total();
+    if (bytes != nullptr) {
+      bytes_read_ += order_[index].size.total();
+      watch_speed(order_[index].size.total());
+    }
     Slice& slice = slices_[index];
     if (kept.data() != nullptr && slice.wanted && slice.kept.data() == nullptr) {
       resident_ += kept.size();
@@ -368,6 +392,11 @@ std::size_t WeightStream::streamed_bytes() const {
     if (slices_[i].kept.data() == nullptr) sum += order_[i].size.total();
   }
   return sum;
+}
+
+double WeightStream::read_speed() const {
+  const std::lock_guard lock(threads_->mutex);
+  return read_speed_;
 }
 
 std::uint64_t WeightStream::bytes_read() const {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -60,7 +61,9 @@ class WeightStream {
   std::size_t resident_bytes() const;  // of slices kept
   std::size_t streamed_bytes() const;  // of the others: what a pass over all slices reads
   std::uint64_t bytes_read() const;    // by the stream so far
-  double read_speed() const { return read_speed_; }  // bytes per second when it was opened
+  // Bytes per second that the storage gave: when the stream was opened, or, where that is more,
+  // over some 64 MB of streaming in which no reader had to wait for a buffer.
+  double read_speed() const;
   bool direct() const { return reader_.direct(); }
 
  private:
@@ -93,6 +96,7 @@ class WeightStream {
   void run();
   std::size_t next_streamed(std::size_t from) const;
   const std::uint8_t* look(std::size_t slice);
+  void watch_speed(std::size_t bytes);
   void drop_first();
 
   const WeightStore& store_;
@@ -113,6 +117,10 @@ class WeightStream {
   std::size_t next_ = 0;  // the slice to be read next, or one before it
   std::size_t end_ = 0;
   std::uint64_t bytes_read_ = 0;
+  // Since when the readers have not waited, and what they read since.
+  std::chrono::steady_clock::time_point busy_since_;
+  std::size_t busy_bytes_ = 0;
+  bool busy_ = false;
   bool stopping_ = false;
   std::unique_ptr<Threads> threads_;
   int process_;

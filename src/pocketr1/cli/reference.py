@@ -45,8 +45,9 @@ to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`
 `kv_format`, `prompt_tokens`, `gen_tokens`, `repeat`, `machine`, `model`, `memory`.
 
 The `memory` of both, where there is a budget (else null): `resident_bytes` of weights,
-`streamed_bytes_per_token`, `storage_bytes_s` when the model was loaded, `direct` (past the page
-cache), `read_bound_tok_s` (null where nothing is streamed), `reached_tok_s` and `share`.
+`streamed_bytes_per_token`, `storage_bytes_s` (the best of when the model was loaded and since),
+`direct` (past the page cache), `read_bound_tok_s` (null where nothing is streamed),
+`reached_tok_s` and `share`.
 
 `bench` with `--against` or `--roofline`: `kind` (`comparison`), `machine`, `threads`, `options`,
 `engines`, `missing` (peers left out: `engine`, `code`, `params`) and `roofline`. An engine has

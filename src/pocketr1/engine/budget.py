@@ -61,8 +61,9 @@ class MemoryPlan:
 class Streaming:
     """How a model's weights come, in bytes.
 
-    resident: kept in memory now; streamed: read for a token; storage_speed: bytes per second of
-    reading them when the model was loaded; direct: past the page cache.
+    resident: kept in memory now; streamed: read for a token; storage_speed: bytes per second that
+    their storage gave when the model was loaded or, where that is more, while it was streamed;
+    direct: past the page cache.
     """
 
     resident: int

@@ -13,6 +13,7 @@ from pocketr1.cli import layout
 from pocketr1.cli.answer import Printer, reply_document, summarize
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
+from pocketr1.cli.kvstore import KVStats, KVStore, StoreWatch, store_options
 from pocketr1.cli.options import Cpus, MaxContext, Model, Threads
 from pocketr1.cli.output import is_terminal, print_error, say
 from pocketr1.cli.sampling import (
@@ -55,6 +56,8 @@ def chat(
     cache: Cache = None,
     system: System = None,
     speculate: Speculate = "off",
+    kv_store: KVStore = None,
+    kv_stats: KVStats = False,
 ) -> None:
     """Read questions until there are no more."""
     sampling = make_sampling(
@@ -69,13 +72,15 @@ def chat(
     from pocketr1.engine.loading import open_speculation
 
     runs = runnable(model, cache, threads)
+    store = store_options(kv_store, cache)
     with (
-        load(runs, threads=threads, cpus=cpus, max_context=max_context) as engine,
+        load(runs, threads=threads, cpus=cpus, max_context=max_context, kv_store=store) as engine,
         open_speculation(speculate, engine) as speculation,
     ):
         if model == "tiny":
             say("cli-chat-tiny")
         talk = _Talk(engine, sampling, system, max_tokens, max_answer_tokens, speculation)
+        talk.watch = StoreWatch(engine) if kv_stats else None
         if is_terminal(sys.stdin):
             _keep_history()
             say("cli-chat-welcome", model=engine.path.name)
@@ -100,6 +105,7 @@ class _Talk:
         self._max_tokens = max_tokens
         self._max_answer_tokens = max_answer_tokens
         self._speculation = speculation
+        self.watch: StoreWatch | None = None
         self._chat = self._new_chat(system)
 
     def take(self, line: str) -> bool:
@@ -150,6 +156,8 @@ class _Talk:
         if reply.finish_reason == "cancelled":
             say("cli-chat-stopped")
         summarize(reply_document(reply))
+        if self.watch is not None:
+            self.watch.tell()
         if reply.finish_reason == "context":
             say("cli-chat-full")
 

@@ -11,6 +11,7 @@ import typer
 from pocketr1.cli.answer import Printer, Question, answer, summarize
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
+from pocketr1.cli.kvstore import KVStats, KVStore, StoreWatch, store_options
 from pocketr1.cli.options import Cpus, Json, MaxContext, Model, Threads
 from pocketr1.cli.output import print_json
 from pocketr1.cli.sampling import (
@@ -51,6 +52,8 @@ def run(
     system: System = None,
     stop: Stop = None,
     speculate: Speculate = "off",
+    kv_store: KVStore = None,
+    kv_stats: KVStats = False,
     json: Json = False,
 ) -> None:
     """Answer, streaming or as one document."""
@@ -79,18 +82,24 @@ def run(
 
     model = runnable(model, cache, threads)
     began = perf_counter()
-    with load(model, threads=threads, cpus=cpus, max_context=max_context) as engine:
+    store = store_options(kv_store, cache)
+    with load(model, threads=threads, cpus=cpus, max_context=max_context, kv_store=store) as engine:
         load_s = perf_counter() - began
+        watch = StoreWatch(engine)
         printer = None if json else Printer()
         with open_speculation(speculate, engine) as speculation, cancel_on_interrupt(engine):
             document = answer(engine, question, printer, speculation)
+        if printer is None:
+            document["kv_store"] = watch.document()
+        else:
+            printer.finish()
+            summarize(document)
+            if kv_stats:
+                watch.tell()
     timings = {"load_s": load_s, **document["timings"]}
     document["timings"] = {name: round(seconds, 6) for name, seconds in timings.items()}
     document["seed"] = sampling.seed
     if printer is None:
         print_json(document)
-    else:
-        printer.finish()
-        summarize(document)
     if document["finish_reason"] == "cancelled":
         raise typer.Exit(1)

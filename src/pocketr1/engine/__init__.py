@@ -7,6 +7,7 @@ from pocketr1.engine.drafters import Drafter
 from pocketr1.engine.engine import LOGITS_LIMIT_BYTES, Engine
 from pocketr1.engine.generation import FINISH_REASONS, Detokenizer, Generation, Token
 from pocketr1.engine.inspection import ModelReport, TensorSummary, inspect
+from pocketr1.engine.kvstore import KVStore, KVStoreOptions, KVStoreWarning
 from pocketr1.engine.loading import DEFAULT_MAX_CONTEXT, ModelSource, load, locate
 from pocketr1.engine.sampling import Sampling
 from pocketr1.engine.sequence import Sequence
@@ -22,6 +23,9 @@ __all__ = [
     "Drafter",
     "Engine",
     "Generation",
+    "KVStore",
+    "KVStoreOptions",
+    "KVStoreWarning",
     "ModelReport",
     "ModelSource",
     "Sampling",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pocketr1 import _core
+    from pocketr1.engine.kvstore import KVStore, Turn
 
 __all__ = ["LOGITS_LIMIT_BYTES", "Engine"]
 
@@ -38,6 +39,9 @@ LOGITS_LIMIT_BYTES = 1 << 30
 # Rows of one prefill step: enough to use the matrices well, few enough that cancelling is prompt
 # and that activations stay small (512 rows of a 32B model's widest layer are 57 MB).
 _PREFILL_ROWS = 512
+
+# A shorter prompt has no whole page in front of its last token.
+_PAGE_TOKENS = 64
 
 
 class Engine:
@@ -65,8 +69,15 @@ class Engine:
         self._closed = False
         self._stepping = False
         self._cancels = 0
+        self._adapter_changes = 0
+        self._kv_store: KVStore | None = None
         # Handles of dropped sequences: a finalizer may run in any thread, the owner frees them.
         self._released: deque[int] = deque()
+
+    @property
+    def kv_store(self) -> KVStore | None:
+        """The store of ``load(kv_store=…)``, or ``None``."""
+        return self._kv_store
 
     @property
     def vocab_size(self) -> int:
@@ -221,14 +232,19 @@ class Engine:
         Replaces the tensor's adapter. Sequences computed before keep their old values: start anew.
         """
         self._check_usable()
-        self._model.set_adapter(
-            tensor, np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32)
-        )
+        a, b = np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32)
+        self._model.set_adapter(tensor, a, b)
+        self._adapter_changes += 1
+        if self._kv_store is not None:
+            self._kv_store.set_adapter(tensor, a, b)
 
     def clear_adapter(self, tensor: str) -> None:
         """Take the adapter of ``tensor`` away."""
         self._check_usable()
         self._model.clear_adapter(tensor)
+        self._adapter_changes += 1
+        if self._kv_store is not None:
+            self._kv_store.clear_adapter(tensor)
 
     def cancel(self) -> None:
         """Stop what the engine is doing, from any thread.
@@ -252,6 +268,8 @@ class Engine:
             return
         self._check_usable()
         self._closed = True
+        if self._kv_store is not None:
+            self._kv_store.close()
         self._released.clear()
         del self._session, self._model
 
@@ -288,6 +306,23 @@ class Engine:
             raise EngineError("engine-busy")
         while self._released:
             self._session.free_sequence(self._released.popleft())
+
+    def _store_turn(self, sequence: Sequence, ids: TokenArray) -> Turn | None:
+        """Return what the K/V store does for a prompt; ``None`` where it does nothing."""
+        store = self._kv_store
+        if store is None or sequence._adapter_changes != self._adapter_changes:
+            return None
+        if len(ids) <= _PAGE_TOKENS or not store.wanted():
+            return None
+        from pocketr1.engine.kvstore import Turn
+
+        return Turn(store, self, sequence, ids)
+
+    def _may_read(self, sequence: Sequence | None, user: object) -> bool:
+        """Whether the caller may read the pages of what ``user`` computed into ``sequence``."""
+        if self._closed or self._stepping or not self._ownership.is_mine:
+            return False
+        return sequence is not None and not sequence._closed and sequence._user is user
 
     def _release_later(self, handle: int) -> None:
         if self._closed or not self._ownership.is_this_process:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pocketr1.engine.engine import Engine
+    from pocketr1.engine.kvstore import Turn
 
 __all__ = ["FINISH_REASONS", "Detokenizer", "Generation", "Request", "Token"]
 
@@ -71,7 +72,8 @@ class Generation(Iterator[Token]):
     finish_reason: ``None`` while running, then one of :data:`FINISH_REASONS`; already known when
         the last token is yielded for ``length``, ``context`` and stop strings.
     seed: the seed the random numbers are keyed by.
-    prompt_tokens: length of the prompt; reused_tokens: how many of them a given sequence held.
+    prompt_tokens: length of the prompt; reused_tokens: how many of them a given sequence held;
+        restored_tokens: how many more came from the K/V store.
     token_ids: the ids yielded so far.
     tail: text still held back when the last token came (possible stop string that was none,
         incomplete character); to be shown behind the last token's text.
@@ -94,7 +96,7 @@ class Generation(Iterator[Token]):
         self.finish_reason: str | None = None
         self.seed: int = sampling.seed
         self.prompt_tokens = len(request.ids)
-        self.reused_tokens = 0
+        self.reused_tokens = self.restored_tokens = 0
         self.token_ids: list[int] = []
         self.tail = ""
         self.prefill_seconds = 0.0
@@ -106,6 +108,7 @@ class Generation(Iterator[Token]):
         self._sequence = sequence
         self._stop = StopMatcher(stop)
         self._detokenizer = detokenizer
+        self._turn: Turn | None = None
         self._lookahead: Lookahead | None = None
         if speculation is not None:
             self._lookahead = Lookahead(
@@ -138,6 +141,7 @@ class Generation(Iterator[Token]):
             self._end("cancelled")
             raise StopIteration from None
         except BaseException:
+            self._turn = None
             self._end("closed")
             raise
         if token is None:
@@ -199,8 +203,18 @@ class Generation(Iterator[Token]):
         # The last token is always computed: its logits are what is asked for.
         self.reused_tokens = min(_common_prefix(sequence._tokens, ids), len(ids) - 1)
         sequence._truncate(self.reused_tokens)
-        logits = sequence._append(ids[self.reused_tokens :])
+        held = self.reused_tokens
+        turn = self._engine._store_turn(sequence, ids)
+        if turn is not None:
+            held = turn.restore(held, self._cancels_seen)
+            self.reused_tokens = min(self.reused_tokens, held)
+            self.restored_tokens = held - self.reused_tokens
+        restored = perf_counter()
+        logits = sequence._append(ids[held:])
         self.prefill_seconds = perf_counter() - began
+        if turn is not None:
+            turn.computed(len(ids) - held, perf_counter() - restored)
+            self._turn = turn
         return logits
 
     def _decode(self) -> npt.NDArray[np.float32]:
@@ -211,6 +225,8 @@ class Generation(Iterator[Token]):
             raise EngineError("sequence-closed")
         if sequence._user is not self:
             raise EngineError("sequence-taken")
+        if self._turn is not None:
+            self._turn.step()
         if self._lookahead is None:
             logits = sequence._append(self._history[self._length - 1 : self._length])
         else:
@@ -246,6 +262,9 @@ class Generation(Iterator[Token]):
             self.tail = self._stop.push(self._detokenizer.finish()) + self._stop.finish()
         if self._lookahead is not None:
             self._lookahead.close()
+        if self._turn is not None and self._engine._may_read(self._sequence, self):
+            self._turn.finish()
+        self._turn = None
         if self._own_sequence and self._sequence is not None:
             self._sequence.close()
             self._sequence = None

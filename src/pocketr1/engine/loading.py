@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pocketr1.machine import cpu_list, default_threads, pin, usable_cpus
 
 if TYPE_CHECKING:
     from pocketr1 import _core
+    from pocketr1.engine.kvstore import KVStore, KVStoreOptions
 
 __all__ = [
     "DEFAULT_MAX_CONTEXT",
@@ -98,6 +100,7 @@ def load(
     mmap: bool = True,
     isa: str | None = None,
     device: str = "cpu",
+    kv_store: str | os.PathLike[str] | KVStoreOptions | None = None,
 ) -> Engine:
     """Load a model and return the engine that runs it.
 
@@ -114,6 +117,8 @@ def load(
         reads them into memory, which a file that shrinks meanwhile cannot hurt.
     isa: one of ``pocketr1.isas()``; ``None`` takes the environment's POCKETR1_ISA or the best.
     device: ``cpu``.
+    kv_store: a file that keeps the keys and values of prompts for later processes (made where there
+        is none), or :class:`~pocketr1.engine.KVStoreOptions`; answers stay the same.
 
     Raises UsageError for bad options, EngineError where no model is found or where it is a GGUF
     file (``model-gguf``; :func:`pocketr1.import_gguf` makes a bundle of it), BundleError or
@@ -123,6 +128,7 @@ def load(
     source = locate(path)
     from pocketr1 import _core
 
+    files = None if kv_store is None else _describe(source)
     model = _open(source, mmap)
     limit = int(json.loads(model.spec_json)["max_positions"])
     if max_context is None:
@@ -137,7 +143,10 @@ def load(
         kv_format=kv_format,
         isa=isa or "",
     )
-    return Engine(model, session, source.path)
+    engine = Engine(model, session, source.path)
+    if kv_store is not None:
+        engine._kv_store = _open_store(kv_store, engine, files or {}, kv_format)
+    return engine
 
 
 @contextmanager
@@ -163,6 +172,37 @@ def _load_draft(model: str, engine: Engine) -> Engine:
         if error.code != "max-context-value":
             raise
         return load(model, threads=engine.threads)
+
+
+def _describe(source: ModelSource) -> dict[str, Any]:
+    from pocketr1.engine.kvstore.fingerprint import describe_files
+
+    try:
+        return describe_files(source.path)
+    except OSError:
+        # Opening it says what is wrong. Where that succeeds, no stored page is taken for its own.
+        return {"unreadable": time.time_ns()}
+
+
+def _open_store(
+    options: str | os.PathLike[str] | KVStoreOptions,
+    engine: Engine,
+    files: dict[str, Any],
+    kv_format: str,
+) -> KVStore:
+    from pocketr1.engine.kvstore import KVStore, KVStoreOptions
+
+    if not isinstance(options, KVStoreOptions):
+        options = KVStoreOptions(options)
+    options.check()
+    return KVStore(
+        options,
+        engine.path,
+        files,
+        tokenizer=engine._tokenizer_hash,
+        kv_format=kv_format,
+        page_bytes=engine._session.page_bytes,
+    )
 
 
 def _check_options(threads: object, max_context: object, kv_format: object, device: object) -> None:

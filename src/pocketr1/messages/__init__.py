@@ -24,6 +24,7 @@ from pocketr1.messages import (
     export,
     gguf,
     hub,
+    kvstore,
     measure,
 )
 from pocketr1.messages.catalog import Text
@@ -39,6 +40,7 @@ CATALOG: dict[str, Text] = {
     **compress.TEXTS,
     **distill.TEXTS,
     **engine.TEXTS,
+    **kvstore.TEXTS,
     **chat.TEXTS,
     **measure.TEXTS,
     **evaluate.TEXTS,

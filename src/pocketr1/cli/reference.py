@@ -25,7 +25,9 @@ user's language.
 token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `speculation` (tokens drafted,
 accepted and rejected, and steps behind the prompt; null without speculation), `timings` in seconds
 (`load_s`, `tokenizer_s`, `prompt_s` template and encoding, `prefill_s`, `decode_s`, `ttft_s` from
-the question to the first token), `seed`.
+the question to the first token), `seed`, `kv_store` (`path`, `restored_tokens`, `restore_s`,
+`stored_pages`, `stored_kv_bytes`, `written_bytes` given to the system to write, log included; null
+with `--kv-store off`).
 
 `finish_reason`: `stop` the model ended or a stop string came; `length` a limit of tokens was
 reached; `context` the context is full; `cancelled` Ctrl-C (exit code 1).
@@ -51,6 +53,12 @@ to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`
 `tok_s`, `memory_gb`, `claim`), `steps` (`model`, `format`, `bits_per_weight`, `weights_mb`,
 `peak_rss_mb`, `prefill_tok_s`, `decode_tok_s`, `perplexity`, `kld_mean`, `top1_agreement`,
 `accuracy`, `accuracy_interval`, `problems`), `machine`.
+
+`cache list` and `cache show`: `path`, `file_bytes` (with log and reserve), `used_bytes`,
+`limit_bytes`, `written_bytes` (by all processes so far that ended properly), `models` (`id`,
+`name`, `kv_format`, `pages`, `tokens`, `prompts`, `kv_bytes`, `used` in seconds since 1970,
+`prefill` and `restore` in tokens a second). `cache prune`: `pages`, `before` and `after` in bytes.
+`cache verify`: `pages`, `problems`.
 
 `inspect`: `kind` (`bundle` or `checkpoint`), `path`, `model` as in bundle.json, `file_bytes`,
 `weight_bytes`, `parameters`, `decoder_parameters`, `bits_per_weight`, `decoder_bits_per_weight`,

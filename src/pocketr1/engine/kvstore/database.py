@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sqlite3
 import sys
 import time
@@ -73,14 +74,24 @@ class Database:
         self.path = path
         self.read_only = False
         try:
-            self._connection = self._open(writable)
             try:
-                self._prepare(writable)
-            except BaseException:
-                self._connection.close()
-                raise
+                self._connect(writable)
+            except sqlite3.OperationalError as error:
+                # On a full disk there is no room for the index of the log either.
+                if not (is_full(error) or _no_room(path)):
+                    raise
+                self.release_reserve()
+                self._connect(writable)
         except (sqlite3.Error, OSError) as error:
             raise explained(error, path) from error
+
+    def _connect(self, writable: bool) -> None:
+        self._connection = self._open(writable)
+        try:
+            self._prepare(writable)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def _open(self, writable: bool) -> sqlite3.Connection:
         mode = "rw"
@@ -366,6 +377,13 @@ class Database:
         return self.path.with_name(self.path.name + suffix)
 
 
+def _no_room(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < 1 << 20
+    except OSError:
+        return False
+
+
 def is_full(error: BaseException) -> bool:
     """Whether the disk, or what the file may take of it, is used up."""
     return "is full" in str(error)
@@ -382,6 +400,8 @@ def explained(error: sqlite3.Error | OSError, path: Path) -> EngineError:
         return EngineError("kv-store-full", path=path)
     if "locked" in text or "busy" in text:
         return EngineError("kv-store-busy", path=path)
-    if "readonly" in text or "unable to open" in text:
+    if "I/O error" in text and _no_room(path):
+        return EngineError("kv-store-full", path=path)
+    if "readonly" in text or "unable to open" in text or "I/O error" in text:
         return EngineError("kv-store-unusable", path=path, reason=text)
     return EngineError("kv-store-damaged", path=path, reason=text)

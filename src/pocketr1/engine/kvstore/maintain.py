@@ -60,7 +60,7 @@ class StoreReport:
 
 @dataclass(frozen=True)
 class Freed:
-    """pages: deleted; before, after: bytes of the file, its log and its reserve."""
+    """pages: deleted; before, after: bytes of the file and its log."""
 
     pages: int
     before: int
@@ -83,28 +83,10 @@ def inspect_store(path: str | os.PathLike[str]) -> StoreReport:
             " count(page.id), max(page.used) FROM model LEFT JOIN page ON page.model = model.id"
             " GROUP BY model.id ORDER BY max(page.used) DESC"
         ).fetchall()
-        models = [
-            StoredModel(
-                id=fingerprint.hex()[:12],
-                name=name,
-                kv_format=kv_format,
-                pages=pages,
-                tokens=pages * PAGE_TOKENS,
-                prompts=database.number(
-                    "SELECT count(*) FROM page AS p WHERE model = ?"
-                    " AND NOT EXISTS (SELECT 1 FROM page WHERE parent = p.id)",
-                    number,
-                ),
-                kv_bytes=pages * page_bytes,
-                used=(used or 0) / 1e6,
-                prefill=prefill,
-                restore=restore,
-            )
-            for number, fingerprint, name, kv_format, page_bytes, prefill, restore, pages, used in rows
-        ]
+        models = [_model(database, *row) for row in rows]
         return StoreReport(
             path=database.path,
-            file_bytes=_file_bytes(database.path),
+            file_bytes=_file_bytes(database.path, ("", "-wal", ".reserve")),
             used_bytes=database.bytes_used(),
             limit_bytes=database.limit(),
             written_bytes=database.number("SELECT value FROM meta WHERE name = 'written'"),
@@ -156,7 +138,7 @@ def prune(
                 raise
             database.release_reserve()
             work()
-            database.reserve()
+        database.reserve()
         return Freed(
             pages=count - database.number("SELECT count(*) FROM page"),
             before=before,
@@ -192,6 +174,37 @@ def verify(
             raise
         problems.append(str(error.params["reason"]))
     return Check(done, tuple(problems))
+
+
+def _model(
+    database: Database,
+    number: int,
+    fingerprint: bytes,
+    name: str,
+    kv_format: str,
+    page_bytes: int,
+    prefill: float | None,
+    restore: float | None,
+    pages: int,
+    used: int | None,
+) -> StoredModel:
+    prompts = database.number(
+        "SELECT count(*) FROM page AS p WHERE model = ?"
+        " AND NOT EXISTS (SELECT 1 FROM page WHERE parent = p.id)",
+        number,
+    )
+    return StoredModel(
+        id=fingerprint.hex()[:12],
+        name=name,
+        kv_format=kv_format,
+        pages=pages,
+        tokens=pages * PAGE_TOKENS,
+        prompts=prompts,
+        kv_bytes=pages * page_bytes,
+        used=(used or 0) / 1e6,
+        prefill=prefill,
+        restore=restore,
+    )
 
 
 def _file_problems(database: Database) -> Iterator[str]:
@@ -299,10 +312,9 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Database]:
             database.close()
 
 
-def _file_bytes(path: Path) -> int:
+def _file_bytes(path: Path, sides: tuple[str, ...] = ("", "-wal")) -> int:
     total = 0
-    for side in _SIDES:
-        if side != "-shm":  # memory of the processes that have it open
-            with suppress(OSError):
-                total += path.with_name(path.name + side).stat().st_size
+    for side in sides:
+        with suppress(OSError):
+            total += path.with_name(path.name + side).stat().st_size
     return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,6 +27,7 @@ __all__ = ["Page", "Writer"]
 # Pages that wait; with the one being written, at most three are in memory.
 _WAITING = 2
 _COMMIT_PAGES = 4
+_REST_SECONDS = 60.0
 _LOG_BYTES = 8 << 20  # a log longer than this is brought into the file while there is time
 
 
@@ -74,20 +76,21 @@ class Writer:
         self._changed = threading.Condition()
         self._busy = self._stopping = self._off = False
         self._turn = self._stamp = -1
+        self._resting_until = 0.0
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="pocketr1-kv-store", daemon=True)
         self._thread.start()
 
     @property
     def off(self) -> bool:
-        """Whether nothing is written any more."""
-        return self._off
+        """Whether nothing is written, for now or any more."""
+        return self._off or time.monotonic() < self._resting_until
 
     def has_room(self, seconds: float = 0.0) -> bool:
         """Whether a page can be taken, now or within some seconds."""
         with self._changed:
             self._changed.wait_for(self._may_take, seconds)
-            return self._may_take() and not self._off
+            return self._may_take() and not self.off
 
     def put(self, page: Page) -> None:
         """Take a page; there must be room."""
@@ -98,7 +101,7 @@ class Writer:
     def post(self, job: Job) -> None:
         """Take something small that is to be done inside of a transaction."""
         with self._changed:
-            if not self._off:
+            if not self.off:
                 self._jobs.append(job)
                 self._changed.notify_all()
 
@@ -117,7 +120,7 @@ class Writer:
         self._thread.join(seconds)
 
     def _may_take(self) -> bool:
-        return self._off or (len(self._pages) < _WAITING and not self._stopping)
+        return self.off or (len(self._pages) < _WAITING and not self._stopping)
 
     def _is_idle(self) -> bool:
         return self._off or not (self._pages or self._jobs or self._busy)
@@ -153,7 +156,7 @@ class Writer:
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error):
                     raise
-                self._notices.add(explained(error, self._path))  # another process is at it
+                self._rest(explained(error, self._path))
             done = _bytes_written() - before
             if unlogged + done > _LOG_BYTES or self._at_leisure():
                 database.checkpoint()
@@ -223,6 +226,15 @@ class Writer:
         return database.insert(
             model, page.before, page.place, page.key, page.tokens, data, self._stamp
         )
+
+    def _rest(self, notice: EngineError) -> None:
+        """Another process is at it: leave out what waits, and what comes in the next minute."""
+        self._notices.add(notice)
+        with self._changed:
+            self._resting_until = time.monotonic() + _REST_SECONDS
+            self._pages.clear()
+            self._jobs.clear()
+            self._changed.notify_all()
 
     def _fail(self, database: Database, error: sqlite3.Error | OSError) -> None:
         if is_full(error):

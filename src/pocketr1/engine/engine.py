@@ -268,10 +268,10 @@ class Engine:
             return
         self._check_usable()
         self._closed = True
-        if self._kv_store is not None:
-            self._kv_store.close()
         self._released.clear()
         del self._session, self._model
+        if self._kv_store is not None:
+            self._kv_store.close()
 
     def __enter__(self) -> Self:
         return self

@@ -171,5 +171,5 @@ def test_a_directory_that_may_not_be_made_costs_nothing_but_the_store(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POCKETR1_CACHE", os.devnull)
-    assert main(["run", "tiny", "What is 2 + 3?", "--max-tokens", "4"]) == 0
+    assert main(["run", "tiny", QUESTION, "--max-tokens", "4"]) == 0
     assert "kv-store-unusable" in capsys.readouterr().err

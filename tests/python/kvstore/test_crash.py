@@ -37,15 +37,14 @@ class Crashes:
         """Kill a process at ``point``, the ``count``th time or earlier, and look at the store."""
         path = self._prepare(point)
         limit = str(LIMIT if point in SHRINKING else 0)
-        for each in range(count, 0, -1):
-            command = [sys.executable, str(CHILD), str(path), point, str(each), limit]
+        while True:
+            command = [sys.executable, str(CHILD), str(path), point, str(count), limit]
             done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
             if done.returncode == -signal.SIGKILL:
                 break
             assert done.returncode == 0, done.stderr
-            path = self._prepare(point)
-        else:
-            pytest.fail(f"{point} was never reached")
+            assert 0 < int(done.stdout) < count, f"{point} was never reached"
+            count, path = int(done.stdout), self._prepare(point)
         self.hits[point] += 1
         told = Told()
         if point != "delete":  # there a page had been damaged before

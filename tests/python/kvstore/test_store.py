@@ -6,12 +6,13 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from store_support import GREEDY, Told, answers, ask, prompt
+from store_support import GREEDY, Told, answers, ask, change, prompt
 
 import pocketr1
 from pocketr1 import Speculation
@@ -153,8 +154,7 @@ def test_a_conversation_goes_on_in_the_next_process(path: Path) -> None:
     plain, _ = talk(None, [], question)
     first, none = talk(path, [], question)
     assert (first.text, none) == (plain.text, 0)
-    said = [question, f"<think>\n{first.text}"]
-    assert "</think>" in said[1], "the thought that the template drops"
+    said = [question, "<think>\nOne and one are two.\n</think>\n\nIt is two."]
     plain, _ = talk(None, said, "And ten?")
     second, restored = talk(path, said, "And ten?")
     assert second.text == plain.text
@@ -234,21 +234,19 @@ def test_a_sequence_from_before_an_adapter_is_neither_stored_nor_continued(
         assert engine.kv_store.stats.pages == 0  # type: ignore[union-attr]
 
 
-def test_where_prefill_is_faster_the_store_is_left_alone(path: Path) -> None:
+def test_where_prefill_is_faster_the_store_is_left_alone_for_a_day(path: Path) -> None:
     answers([prompt(1)], path)
-    answers([prompt(1)], path)  # measures restoring
+    change(path, "UPDATE model SET prefill = 1e9, restore = 2.0, measured = ?", time.time())
     with pocketr1.load("tiny", kv_store=path) as engine:
-        kept = engine.kv_store
-        assert kept is not None and kept._restore is not None
-        kept._restore, kept._prefill = 1000.0, 2000.0
         assert ask(engine, prompt(1)).restored == 0
         ask(engine, prompt(2))
-        kept.flush()
-        assert kept.stats.pages == 0
-        for _ in range(20):  # it is tried again some day
-            ask(engine, prompt(3, 80), 1)
-            kept._prefill = 2000.0
-        assert kept.pays
+        engine.kv_store.flush()  # type: ignore[union-attr]
+        assert engine.kv_store.stats.pages == 0  # type: ignore[union-attr]
+    change(path, "UPDATE model SET measured = ?", time.time() - 90000)
+    with pocketr1.load("tiny", kv_store=path) as engine:
+        assert ask(engine, prompt(1)).restored == 256
+    with pocketr1.load("tiny", kv_store=path) as engine:
+        assert ask(engine, prompt(1)).restored == 0  # half as bad as before, still much slower
 
 
 def test_speeds_are_known_to_the_next_process(path: Path) -> None:
@@ -256,11 +254,17 @@ def test_speeds_are_known_to_the_next_process(path: Path) -> None:
     answers([prompt(1)], path)
     (model,) = inspect_store(path).models
     assert model.prefill and model.restore and model.restore > model.prefill
+    change(path, "UPDATE model SET prefill = 3.0, restore = 4.0")
     with pocketr1.load("tiny", kv_store=path) as engine:
-        assert engine.kv_store is not None
-        assert (engine.kv_store._prefill, engine.kv_store._restore) == pytest.approx(
-            (model.prefill, model.restore)
-        )
+        assert engine.kv_store is not None and engine.kv_store.pays
+    change(path, "UPDATE model SET prefill = 4.0, restore = 3.0")
+    with pocketr1.load("tiny", kv_store=path) as engine:
+        assert engine.kv_store is not None and not engine.kv_store.pays
+
+
+def test_no_file_is_made_before_there_is_something_to_store(path: Path) -> None:
+    answers([prompt(1, 100)], path)
+    assert not path.parent.exists()
 
 
 def test_the_least_recently_used_goes_first_and_never_before_its_successors(

@@ -19,7 +19,7 @@ from pocketr1.engine.kvstore.fingerprint import Identity
 from pocketr1.engine.kvstore.points import reach
 from pocketr1.errors import EngineError
 
-__all__ = ["DEFAULT_LIMIT", "VERSION", "Database", "StoredPage", "explained", "is_full"]
+__all__ = ["DEFAULT_LIMIT", "VERSION", "Database", "Speeds", "StoredPage", "explained", "is_full"]
 
 APPLICATION_ID = 0x5031_4B56  # "P1KV"
 #: Version of the tables; an older store is emptied, a newer one left alone.
@@ -32,14 +32,15 @@ RESERVE_BYTES = 4 << 20
 _BUSY_SECONDS = 5.0
 _CACHE_KIB = 2048
 _VACUUM_PAGES = 64
+_SPEED_SECONDS = 43200
 _HAS_BLOBS = sys.version_info >= (3, 11)
 
 _TABLES = (
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
-    # prefill, restore: tokens a second, as last measured.
+    # prefill, restore: tokens a second; measured: when, in seconds since 1970.
     "CREATE TABLE model(id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL UNIQUE,"
     " name TEXT NOT NULL, kv_format TEXT NOT NULL, page_bytes INTEGER NOT NULL,"
-    " prefill REAL, restore REAL)",
+    " prefill REAL, restore REAL, measured INTEGER NOT NULL DEFAULT 0)",
     # parent: the page before, 0 for the first. used: microseconds since 1970.
     "CREATE TABLE page(id INTEGER PRIMARY KEY, model INTEGER NOT NULL, parent INTEGER NOT NULL,"
     " place INTEGER NOT NULL, key BLOB NOT NULL UNIQUE, tokens BLOB NOT NULL,"
@@ -60,6 +61,25 @@ class StoredPage:
     tokens: bytes
     checksum: bytes
     used: int
+
+
+@dataclass
+class Speeds:
+    """Tokens a second, as last measured; ``measured``: when restoring was, seconds since 1970."""
+
+    prefill: float | None = None
+    restore: float | None = None
+    measured: int = 0
+
+    def differ(self, known: Speeds) -> bool:
+        """Whether it is worth a write to replace ``known``: flash wears."""
+        if self.measured - known.measured > _SPEED_SECONDS:
+            return True
+        pairs = ((self.prefill, known.prefill), (self.restore, known.restore))
+        return any(
+            now is not None and (then is None or not 2 / 3 < now / then < 3 / 2)
+            for now, then in pairs
+        )
 
 
 class Database:
@@ -218,12 +238,13 @@ class Database:
             return None
         return data if hashlib.sha256(data).digest() == page.checksum else None
 
-    def speeds(self, identity: Identity) -> tuple[float | None, float | None]:
-        """Return tokens a second of prefill and of restoring, as last measured."""
+    def speeds(self, identity: Identity) -> Speeds | None:
+        """Return what is known of a model's speeds; ``None`` where the model is not."""
         row = self.execute(
-            "SELECT prefill, restore FROM model WHERE fingerprint = ?", identity.fingerprint
+            "SELECT prefill, restore, measured FROM model WHERE fingerprint = ?",
+            identity.fingerprint,
         ).fetchone()
-        return (None, None) if row is None else (row[0], row[1])
+        return None if row is None else Speeds(*row)
 
     def bytes_used(self) -> int:
         """Return the bytes of the file that hold something."""
@@ -244,6 +265,13 @@ class Database:
             *(identity.fingerprint, identity.name, identity.kv_format, identity.page_bytes),
         )
         return self.number("SELECT id FROM model WHERE fingerprint = ?", identity.fingerprint)
+
+    def keep_speeds(self, identity: Identity, speeds: Speeds) -> None:
+        """Replace what is known of a model's speeds."""
+        self.execute(
+            "UPDATE model SET prefill = ?, restore = ?, measured = ? WHERE fingerprint = ?",
+            *(speeds.prefill, speeds.restore, speeds.measured, identity.fingerprint),
+        )
 
     def insert(
         self,

@@ -157,6 +157,7 @@ def verify(
     done = 0
     try:
         with _opened(path) as database:
+            database.execute("BEGIN")  # what others write meanwhile is not seen
             problems += _file_problems(database)
             total = database.number("SELECT count(*) FROM page")
             for number, problem in _page_problems(database):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pocketr1.engine.kvstore.database import Database, StoredPage, explained
+from pocketr1.engine.kvstore.database import Database, Speeds, StoredPage, explained
 from pocketr1.engine.kvstore.fingerprint import Identity, page_keys, page_tokens
 from pocketr1.engine.kvstore.notices import Notices, warn
 from pocketr1.engine.kvstore.writer import Page, Writer
@@ -37,9 +37,8 @@ _CLOSE_SECONDS = 5.0
 _TOUCH_AFTER = 3600 * 10**6
 # Fewer tokens than this say little about the speed of prefill.
 _TIMED_TOKENS = 64
-# A speed at which restoring did not pay is thought to be better by this much each time it is not
-# tried, so that it is tried again some day.
-_HOPE = 1.05
+# For so many seconds it is believed how fast restoring was; then it is tried again.
+_BELIEVED = 86400
 
 
 @dataclass(frozen=True)
@@ -117,26 +116,20 @@ class KVStore:
         self._finalizer: weakref.finalize[Any, Any] | None = None
         self._restored = KVStoreStats()
         self._turns = 0
-        self._prefill: float | None = None
-        self._restore: float | None = None
-        try:
-            self._database = Database(self.path)
-        except EngineError as error:
-            self._notices.add(error)
-        self._learn_speeds()
-        if self._database is not None and self._database.read_only:
-            self._notices.add(EngineError("kv-store-read-only", path=self.path))
+        self._speeds = Speeds()
+        self._failed = False
+        self._open()
         self._notices.deliver()
 
     @property
     def usable(self) -> bool:
-        """Whether the store can be read."""
-        return self._database is not None
+        """Whether the store is read, once there is something in it."""
+        return not self._failed
 
     @property
     def writable(self) -> bool:
         """Whether pages are written, as far as is known."""
-        if self._database is None or self._database.read_only:
+        if self._failed or (self._database is not None and self._database.read_only):
             return False
         return self._writer is None or not self._writer.off
 
@@ -170,7 +163,10 @@ class KVStore:
     @property
     def pays(self) -> bool:
         """Whether restoring is faster than prefill, as far as is known."""
-        return self._prefill is None or self._restore is None or self._restore > self._prefill
+        speeds = self._speeds
+        if speeds.prefill is None or speeds.restore is None:
+            return True
+        return speeds.restore > speeds.prefill or time.time() - speeds.measured > _BELIEVED
 
     def flush(self, seconds: float = _CLOSE_SECONDS) -> bool:
         """Wait until what was computed is committed; return whether it is."""
@@ -181,6 +177,7 @@ class KVStore:
     def close(self) -> None:
         """Write what is left, within 5 s, and close the file. Harmless twice."""
         self._keep_speeds()
+        self._failed = True
         if self._finalizer is not None:
             self._finalizer()
         self._close_database()
@@ -205,13 +202,7 @@ class KVStore:
 
     def wanted(self) -> bool:
         """Whether a prompt is to be looked up and kept; ``False`` where prefill is faster."""
-        if self._database is None:
-            return False
-        if self.pays:
-            return True
-        assert self._restore is not None
-        self._restore *= _HOPE
-        return False
+        return self.usable and self.pays
 
     def keys(self, ids: TokenArray) -> list[bytes]:
         """Return the keys of the whole pages of ``ids``."""
@@ -219,6 +210,7 @@ class KVStore:
 
     def find(self, keys: list[bytes], ids: TokenArray) -> list[StoredPage]:
         """Return the stored pages of the longest prefix."""
+        self._open()
         if self._database is None:
             return []
         try:
@@ -238,6 +230,8 @@ class KVStore:
             return None
         try:
             data = self._database.content(page)
+            if data is None and not self._database.chain([page.key]):
+                return None  # another process has just deleted it
         except sqlite3.Error as error:
             self._give_up(error)
             return None
@@ -264,12 +258,13 @@ class KVStore:
         self._restored.restored_tokens += tokens
         self._restored.restore_seconds += seconds
         if tokens and seconds > 0:
-            self._restore = _blend(self._restore, tokens / seconds)
+            self._speeds.restore = _blend(self._speeds.restore, tokens / seconds)
+            self._speeds.measured = int(time.time())
 
     def computed(self, tokens: int, seconds: float) -> None:
         """Take note of what prefill took."""
         if tokens >= _TIMED_TOKENS and seconds > 0:
-            self._prefill = _blend(self._prefill, tokens / seconds)
+            self._speeds.prefill = _blend(self._speeds.prefill, tokens / seconds)
 
     def next_turn(self) -> int:
         """Return the number of a new prompt."""
@@ -295,38 +290,50 @@ class KVStore:
 
     def _change_identity(self) -> None:
         self._keep_speeds()
-        self._identity = None
+        self._identity, self._speeds = None, Speeds()
+        self._learn_speeds()
+
+    def _open(self) -> None:
+        """Open the file to read, where there is one; the writer makes it."""
+        if self._database is not None or self._failed or not self.path.exists():
+            return
+        try:
+            self._database = Database(self.path)
+        except EngineError as error:
+            self._notices.add(error)
+            self._failed = True
+            return
+        if self._database.read_only:
+            self._notices.add(EngineError("kv-store-read-only", path=self.path))
         self._learn_speeds()
 
     def _learn_speeds(self) -> None:
         if self._database is None:
             return
         try:
-            self._prefill, self._restore = self._database.speeds(self.identity)
+            known = self._database.speeds(self.identity)
         except sqlite3.Error as error:
             self._give_up(error)
+            return
+        if known is not None:
+            self._speeds = known
 
     def _keep_speeds(self) -> None:
-        """Write the speeds down for the next process, where they changed by a tenth or more."""
-        if self._database is None or self._database.read_only:
+        """Write the speeds down for the next process, where that changes anything."""
+        if not self.writable or (self._database is None and self._writer is None):
             return
-        identity, speeds = self.identity, (self._prefill, self._restore)
-        with suppress(sqlite3.Error):
-            if not any(map(_differ, speeds, self._database.speeds(identity))):
-                return
-
-            def keep(database: Database) -> None:
-                database.execute(
-                    "UPDATE model SET prefill = ?, restore = ? WHERE fingerprint = ?",
-                    *(*speeds, identity.fingerprint),
-                )
-
-            if self._writer is not None or self._database.number(
-                "SELECT count(*) FROM model WHERE fingerprint = ?", identity.fingerprint
-            ):
-                self.writer().post(keep)
+        identity, speeds = self.identity, replace(self._speeds)
+        if self._database is not None:
+            with suppress(sqlite3.Error):
+                known = self._database.speeds(identity)
+                if known is None and self._writer is None:
+                    return  # nothing of this model was ever stored
+                if known is not None and not speeds.differ(known):
+                    return
+        self.writer().post(lambda database: database.keep_speeds(identity, speeds))
 
     def _give_up(self, error: sqlite3.Error) -> None:
+        self._failed = True
         self._notices.add(explained(error, self.path))
         self._close_database()
 
@@ -339,9 +346,3 @@ class KVStore:
 
 def _blend(before: float | None, now: float) -> float:
     return now if before is None else (before + now) / 2
-
-
-def _differ(now: float | None, before: float | None) -> bool:
-    if now is None:
-        return False
-    return before is None or not 0.9 < now / before < 1.1

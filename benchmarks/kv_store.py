@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -109,7 +110,11 @@ def round_of(options: dict[str, Any], store: Path) -> dict[str, dict[str, Any]]:
     for how, run in runs.items():
         if (run["tokens"], run["logits"]) != (runs["without"]["tokens"], runs["without"]["logits"]):
             raise SystemExit(f"{how} gives another answer")
-        print(how, {k: v for k, v in run.items() if k not in ("tokens", "logits")}, file=sys.stderr)
+        print(
+            f"{options['kv_format']} {how}: first token {run['ttft_s']:.3f} s,"
+            f" {run['restored_tokens']} tokens restored, decode {run['decode_tok_s']:.1f} tok/s",
+            file=sys.stderr,
+        )
     return runs
 
 
@@ -189,7 +194,7 @@ def main() -> None:
     }
     found: dict[str, Any] = {"machine": asdict(describe_machine()), **given}
     found |= {"repeat": options.repeat, "new_tokens": NEW_TOKENS, "kv_formats": {}}
-    found["model"] = Path(options.model).name
+    found |= {"model": Path(options.model).name, "load_average": os.getloadavg()[0]}
     store = options.work / "kv.sqlite3"
     rounds: dict[str, list[dict[str, dict[str, Any]]]] = {"f16": [], "int8": []}
     for _ in range(options.repeat):

@@ -144,8 +144,8 @@ TEXTS: dict[str, Text] = {
     ),
     "cli-cache-empty": Text("The store {path} holds nothing.", "存储 {path} 是空的。"),
     "cli-cache-row": Text(
-        "{id}  {name}, {kv}: {tokens} tokens in {prompts} prompts, {size:.1f} MB, used {used}",
-        "{id}  {name}，{kv}：{prompts} 个提示共 {tokens} 个词元，{size:.1f} MB，最近使用 {used}",
+        "{id}  {name}, {kv}: tokens {tokens}, prompts {prompts}, {size:.1f} MB, used {used}",
+        "{id}  {name}，{kv}：词元 {tokens}，提示 {prompts}，{size:.1f} MB，最近使用 {used}",
     ),
     "cli-cache-speeds": Text(
         "restored at {restore:.0f} tokens a second, computed at {prefill:.0f}",
@@ -166,9 +166,9 @@ TEXTS: dict[str, Text] = {
         "{pages} 页中有 {count} 处问题；可用 pocketr1 cache prune --all 删除该存储。",
     ),
     "cli-kv-stats": Text(
-        "K/V store: {restored} tokens restored in {seconds:.2f} s; {pages} pages stored, "
+        "K/V store: {restored} tokens restored in {seconds:.3f} s; {pages} pages stored, "
         "{written:.1f} MB written.",
-        "K/V 存储：在 {seconds:.2f} 秒内恢复 {restored} 个词元；存入 {pages} 页，"
+        "K/V 存储：在 {seconds:.3f} 秒内恢复 {restored} 个词元；存入 {pages} 页，"
         "写入 {written:.1f} MB。",
     ),
     "cli-kv-notice": Text("note[{slug}]: {text}\n→ {mend}", "提示[{slug}]：{text}\n→ {mend}"),

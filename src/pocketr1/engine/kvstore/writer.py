@@ -28,7 +28,10 @@ __all__ = ["Page", "Writer"]
 _WAITING = 2
 _COMMIT_PAGES = 4
 _REST_SECONDS = 60.0
-_LOG_BYTES = 8 << 20  # a log longer than this is brought into the file while there is time
+# The log is brought into the file when it is longer than this, or nothing came for a while: what
+# several commits changed is then written once.
+_LOG_BYTES = 8 << 20
+_IDLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Writer:
         self._pages: deque[Page] = deque()
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
-        self._busy = self._stopping = self._off = False
+        self._busy = self._flushing = self._stopping = self._off = False
         self._turn = self._stamp = -1
         self._resting_until = 0.0
         self._process = os.getpid()
@@ -106,8 +109,10 @@ class Writer:
                 self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all that was taken is committed; return whether it is."""
+        """Wait until all that was taken is in the file, log emptied; return whether it is."""
         with self._changed:
+            self._flushing = True
+            self._changed.notify_all()
             return self._changed.wait_for(self._is_idle, seconds)
 
     def stop(self, seconds: float) -> None:
@@ -123,7 +128,7 @@ class Writer:
         return self.off or (len(self._pages) < _WAITING and not self._stopping)
 
     def _is_idle(self) -> bool:
-        return self._off or not (self._pages or self._jobs or self._busy)
+        return self._off or not (self._pages or self._jobs or self._busy or self._flushing)
 
     def _run(self) -> None:
         try:
@@ -139,6 +144,8 @@ class Writer:
             self._work(database)
         except (sqlite3.Error, OSError) as error:
             self._fail(database, error)
+        except Exception as error:  # the engine would wait for a thread that is gone
+            self._give_up(EngineError("kv-store-unusable", path=self._path, reason=repr(error)))
         with suppress(sqlite3.Error, OSError):
             database.close()
 
@@ -149,23 +156,24 @@ class Writer:
             with database.transaction():
                 database.execute("UPDATE meta SET value = ? WHERE name = 'limit'", self._limit)
         unlogged = 0
-        while self._wait():
+        while (work := self._wait(_IDLE_SECONDS if unlogged else None)) is not None:
             before = _bytes_written()
             try:
-                self._batch(database)
+                if work:
+                    self._batch(database)
+                    unlogged += _bytes_written() - before or 1
+                if unlogged and (not work or unlogged > _LOG_BYTES or self._is_flushed()):
+                    database.checkpoint()
+                    unlogged = 0
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error):
                     raise
                 self._rest(explained(error, self._path))
-            done = _bytes_written() - before
-            if unlogged + done > _LOG_BYTES or self._at_leisure():
-                database.checkpoint()
-                done, unlogged = _bytes_written() - before, 0
-            else:
-                unlogged += done
             with self._changed:
-                self.written.file_bytes += done
+                self.written.file_bytes += _bytes_written() - before
                 self._busy = False
+                if not (self._pages or self._jobs or unlogged):
+                    self._flushing = False
                 self._changed.notify_all()
         before = _bytes_written()
         with suppress(sqlite3.OperationalError):
@@ -180,16 +188,23 @@ class Writer:
         with database.transaction():
             database.execute("UPDATE meta SET value = value + ? WHERE name = 'written'", total)
 
-    def _wait(self) -> bool:
-        """Wait for something to do; return False when there will be no more."""
+    def _wait(self, seconds: float | None) -> bool | None:
+        """Wait for something to write: ``True``; ``False`` after some seconds without, or where
+        the log is to be emptied; ``None`` when nothing will come any more.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._pages or self._jobs or self._stopping)
+            self._changed.wait_for(
+                lambda: self._pages or self._jobs or self._stopping or self._flushing, seconds
+            )
             self._busy = bool(self._pages or self._jobs)
+            if self._stopping and not self._busy:
+                return None
             return self._busy
 
-    def _at_leisure(self) -> bool:
+    def _is_flushed(self) -> bool:
+        """Whether somebody waits for what is written by now."""
         with self._changed:
-            return not (self._pages or self._jobs)
+            return self._flushing and not (self._pages or self._jobs)
 
     def _batch(self, database: Database) -> None:
         """Commit what waits; a lock is never held while waiting for more."""

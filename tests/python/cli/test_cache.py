@@ -17,6 +17,7 @@ import pytest
 from pocketr1 import messages
 from pocketr1.cli.app import main
 from pocketr1.cli.reference import reference
+from pocketr1.engine import KVStore
 
 QUESTION = "What is 17 + 25? " * 60
 
@@ -24,6 +25,7 @@ QUESTION = "What is 17 + 25? " * 60
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setattr(KVStore, "pays", True)  # also where Tiny R1 computes faster than that
     monkeypatch.setenv("POCKETR1_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "kv.sqlite3"
 

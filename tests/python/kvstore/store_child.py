@@ -13,7 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
-from store_support import answers, prompt
+from store_support import always_pays, answers, prompt
 
 from pocketr1.engine import KVStoreOptions
 from pocketr1.engine.kvstore import points, prune, store
@@ -30,6 +30,7 @@ def main() -> None:
             if reached == count:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    always_pays()
     points.set_hook(hook)
     store._TOUCH_AFTER = 0
     options = KVStoreOptions(path, limit_bytes=limit or None)

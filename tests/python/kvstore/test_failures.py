@@ -19,6 +19,8 @@ import pocketr1
 from pocketr1 import messages
 from pocketr1.engine import KVStoreOptions, KVStoreWarning
 from pocketr1.engine.kvstore import database, inspect_store, prune, verify
+from pocketr1.engine.kvstore.database import StoredPage
+from pocketr1.engine.tokens import TokenArray
 from pocketr1.errors import EngineError
 
 HERE = Path(__file__).parent
@@ -132,6 +134,38 @@ def test_flipped_bytes_anywhere_in_the_file_never_make_a_wrong_answer(
     right(path, plain, told)
     allowed = {"kv-store-page", "kv-store-damaged", "kv-store-foreign", "kv-store-newer"}
     assert set(told.codes) <= allowed
+
+
+def test_python_without_blob_reads_restores_the_same(
+    path: Path, plain: list[Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_HAS_BLOBS", False)
+    assert right(path, plain, Told()) == [256, 256, 0]
+    change(path, "DELETE FROM content WHERE id = 1")
+    told = Told()
+    assert right(path, plain, told) == [0, 256, 256]
+    assert told.codes == ["kv-store-page"]
+
+
+def test_a_page_another_process_deletes_meanwhile_is_no_damage(
+    path: Path, plain: list[Answer]
+) -> None:
+    told = Told()
+    with pocketr1.load("tiny", kv_store=KVStoreOptions(path, on_notice=told)) as engine:
+        store = engine.kv_store
+        assert store is not None
+        find = store.find
+
+        def deleting(keys: list[bytes], ids: TokenArray) -> list[StoredPage]:
+            found = find(keys, ids)
+            prune(path, older_than=0)
+            return found
+
+        store.find = deleting  # type: ignore[method-assign]
+        answer = ask(engine, prompt(1))
+    assert answer.restored == 0
+    assert answer.same_as(plain[0])
+    assert told.codes == []
 
 
 def test_a_damaged_store_is_left_and_can_be_deleted(path: Path, plain: list[Answer]) -> None:
@@ -330,10 +364,10 @@ def test_processes_share_a_store_at_the_same_time(tmp_path: Path) -> None:
     path = tmp_path / "kv.sqlite3"
     code = (
         "import json, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from store_support import Told, answers, prompt\n"
+        "from store_support import Told, always_pays, answers, prompt\n"
         "from pathlib import Path\n"
         "from pocketr1.engine import KVStoreOptions\n"
-        "told = Told()\n"
+        "told = Told(); always_pays()\n"
         "options = KVStoreOptions(Path(sys.argv[2]), limit_bytes=3_000_000, on_notice=told)\n"
         "order = [prompt(n % 5, same=100) for n in range(int(sys.argv[3]), int(sys.argv[3]) + 5)]\n"
         "found = [answers(order, options, threads=1) for _ in range(3)]\n"

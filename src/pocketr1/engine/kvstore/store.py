@@ -35,10 +35,10 @@ LEAST_PAGES = 4
 _CLOSE_SECONDS = 5.0
 # When a page was used is written down again after this many microseconds: flash wears.
 _TOUCH_AFTER = 3600 * 10**6
-# Fewer tokens than this say little about the speed of prefill.
-_TIMED_TOKENS = 64
-# For so many seconds it is believed how fast restoring was; then it is tried again.
-_BELIEVED = 86400
+# Fewer tokens than this say little about a speed.
+_TIMED_TOKENS = 256
+# For so many seconds it is believed that restoring is slower; then it is tried again.
+_BELIEVED = 3600
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,7 @@ class KVStore:
         """Take note of what restoring took."""
         self._restored.restored_tokens += tokens
         self._restored.restore_seconds += seconds
-        if tokens and seconds > 0:
+        if tokens >= _TIMED_TOKENS and seconds > 0:
             self._speeds.restore = _blend(self._speeds.restore, tokens / seconds)
             self._speeds.measured = int(time.time())
 

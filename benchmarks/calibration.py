@@ -228,9 +228,9 @@ def said(text: str, chinese: bool) -> str:
     return _CHINESE.get(text, text)
 
 
-def page_with(path: Path, mark: str, table: str) -> str:
-    """Return a guide with ``table`` in place of the one behind ``mark``."""
-    before, found, rest = path.read_text("utf-8").partition(mark)
+def page_with(path: Path, mark: str, table: str, page: str | None = None) -> str:
+    """Return a guide, or this text of it, with ``table`` in place of the one behind ``mark``."""
+    before, found, rest = (page or path.read_text("utf-8")).partition(mark)
     old = re.match(r"\n\n(\|.*\n)+", rest)
     if not found or old is None:
         raise SystemExit(f"{path}: no table behind {mark}")

@@ -144,8 +144,8 @@ nb::ndarray<nb::numpy, float, nb::ndim<2>> step(Session& session, const Ids& seq
 }
 
 nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> read_pages(const Session& session,
-                                                            std::int32_t sequence,
-                                                            std::size_t first, std::size_t count) {
+                                                             std::int32_t sequence,
+                                                             std::size_t first, std::size_t count) {
   const std::size_t size = count * session.page_bytes();
   auto memory = std::make_unique_for_overwrite<std::uint8_t[]>(size);
   session.read_pages(sequence, first, {memory.get(), size});
@@ -209,6 +209,10 @@ void bind_engine(nb::module_& module) {
       .def_prop_ro("kv_bytes", &Session::kv_bytes)
       .def_prop_ro("max_context", &Session::max_context)
       .def("create_sequence", &Session::create_sequence)
+      .def("fork_sequence", &Session::fork_sequence, "sequence"_a, "length"_a,
+           "A new sequence that shares the pages of the first `length` tokens of another.")
+      .def("trim_pages", &Session::trim_pages,
+           "Gives pages that no sequence uses back to the system; returns their bytes.")
       .def("free_sequence", &Session::free_sequence, "sequence"_a)
       .def("length", &Session::length, "sequence"_a)
       .def("truncate", &Session::truncate, "sequence"_a, "length"_a)

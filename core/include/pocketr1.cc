@@ -154,6 +154,23 @@ pocketr1_status pocketr1_sequence_new(pocketr1_session* session, int32_t* sequen
   });
 }
 
+pocketr1_status pocketr1_sequence_fork(pocketr1_session* session, int32_t sequence, int64_t length,
+                                       int32_t* fork, pocketr1_error* error) {
+  return guarded(error, [&] {
+    need(session != nullptr && fork != nullptr, "pocketr1_sequence_fork", "an argument is NULL");
+    *fork = session->session.fork_sequence(sequence, length_of("length", length));
+  });
+}
+
+pocketr1_status pocketr1_session_trim(pocketr1_session* session, int64_t* bytes,
+                                      pocketr1_error* error) {
+  return guarded(error, [&] {
+    need(session != nullptr, "pocketr1_session_trim", "the session is NULL");
+    const std::size_t freed = session->session.trim_pages();
+    if (bytes != nullptr) *bytes = static_cast<int64_t>(freed);
+  });
+}
+
 pocketr1_status pocketr1_sequence_free(pocketr1_session* session, int32_t sequence,
                                        pocketr1_error* error) {
   return guarded(error, [&] {

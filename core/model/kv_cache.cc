@@ -1,5 +1,6 @@
 #include "model/kv_cache.h"
 
+#include <cstring>
 #include <new>
 #include <string>
 
@@ -33,6 +34,20 @@ std::int32_t KvCache::create() {
   return next_id_++;
 }
 
+std::int32_t KvCache::fork(std::int32_t sequence, std::size_t length) {
+  const Sequence& from = find(sequence);
+  if (length > from.length) {
+    throw Error(
+        "usage-sequence", std::to_string(sequence),
+        "it has " + std::to_string(from.length) + " tokens, fewer than " + std::to_string(length));
+  }
+  const auto kept = static_cast<std::ptrdiff_t>(pages_of(length));
+  Sequence made{{from.pages.begin(), from.pages.begin() + kept}, length};
+  const Sequence& added = sequences_.emplace(next_id_, std::move(made)).first->second;
+  for (const std::uint8_t* page : added.pages) ++pages_.at(page).references;
+  return next_id_++;
+}
+
 void KvCache::free(std::int32_t sequence) {
   truncate(sequence, 0);
   sequences_.erase(sequence);
@@ -48,9 +63,8 @@ void KvCache::truncate(std::int32_t sequence, std::size_t length) {
         "it has " + std::to_string(s.length) + " tokens, fewer than " + std::to_string(length));
   }
   s.length = length;
-  const std::size_t kept = (length + kPageTokens - 1) / kPageTokens;
-  while (s.pages.size() > kept) {
-    free_.push_back(s.pages.back());
+  while (s.pages.size() > pages_of(length)) {
+    release(s.pages.back());
     s.pages.pop_back();
   }
 }
@@ -62,21 +76,51 @@ void KvCache::reserve(std::int32_t sequence, std::size_t length) {
                 std::to_string(length) + " tokens do not fit in a context of " +
                     std::to_string(max_context_));
   }
-  const std::size_t wanted = (length + kPageTokens - 1) / kPageTokens;
   try {
-    while (s.pages.size() < wanted) {
-      if (free_.empty()) {
-        free_.reserve(pages_.size() + 1);
-        pages_.emplace_back(page_bytes_);
-        free_.push_back(pages_.back().data());
+    s.pages.reserve(pages_of(length));
+    if (length > s.length && s.length % kPageTokens != 0) {
+      std::uint8_t*& last = s.pages[s.length / kPageTokens];
+      if (references(last) > 1) {
+        std::uint8_t* copy = take();
+        std::memcpy(copy, last, page_bytes_);
+        release(last);
+        last = copy;
       }
-      s.pages.push_back(free_.back());
-      free_.pop_back();
     }
+    while (s.pages.size() < pages_of(length)) s.pages.push_back(take());
   } catch (const std::bad_alloc&) {
     throw Error("memory", "K/V cache",
                 "no memory for another page of " + std::to_string(page_bytes_) + " bytes");
   }
+}
+
+std::uint8_t* KvCache::take() {
+  if (free_.empty()) {
+    free_.reserve(pages_.size() + 1);
+    SystemMemory memory(page_bytes_);
+    std::uint8_t* page = memory.data();
+    pages_.emplace(page, Page{std::move(memory)});
+    free_.push_back(page);
+  }
+  std::uint8_t* page = free_.back();
+  free_.pop_back();
+  pages_.at(page).references = 1;
+  return page;
+}
+
+void KvCache::release(std::uint8_t* page) noexcept {
+  if (--pages_.at(page).references == 0) free_.push_back(page);
+}
+
+std::size_t KvCache::trim() {
+  const std::size_t bytes = free_.size() * page_bytes_;
+  for (const std::uint8_t* page : free_) pages_.erase(page);
+  free_.clear();
+  return bytes;
+}
+
+std::size_t KvCache::references(const std::uint8_t* page) const {
+  return pages_.at(page).references;
 }
 
 void KvCache::commit(std::int32_t sequence, std::size_t length) { find(sequence).length = length; }

@@ -60,6 +60,16 @@ std::int32_t Session::create_sequence() {
   return cache_.create();
 }
 
+std::int32_t Session::fork_sequence(std::int32_t sequence, std::size_t length) {
+  const Turn turn(*this);
+  return cache_.fork(sequence, length);
+}
+
+std::size_t Session::trim_pages() {
+  const Turn turn(*this);
+  return cache_.trim();
+}
+
 void Session::free_sequence(std::int32_t sequence) {
   const Turn turn(*this);
   cache_.free(sequence);

@@ -37,9 +37,16 @@ class Session {
   std::size_t max_context() const { return cache_.max_context(); }
 
   std::int32_t create_sequence();
+  // A new sequence that begins with the first `length` tokens of another. It shares their pages;
+  // the one of the two that first writes into a partial page gets a copy of it.
+  // Throws Error("usage-sequence").
+  std::int32_t fork_sequence(std::int32_t sequence, std::size_t length);
   void free_sequence(std::int32_t sequence);
   std::size_t length(std::int32_t sequence) const { return cache_.length(sequence); }
   void truncate(std::int32_t sequence, std::size_t length);
+
+  // Gives pages that no sequence uses back to the system; returns their bytes.
+  std::size_t trim_pages();
 
   std::size_t page_bytes() const { return cache_.page_bytes(); }
   // Copies the pages from the `first` on, all of whose tokens are written, into `out`.
@@ -54,7 +61,7 @@ class Session {
   // position. Writes the logits (wanted.size(), vocab_size) of the rows whose indices, ascending,
   // are in `wanted`. A row's logits do not depend on the other sequences, on how its sequence was
   // cut into steps, on the threads or on the instruction set.
-  // After an error every sequence is as it was before. Throws Error("usage-rows"),
+  // After an error every sequence holds the tokens it held before. Throws Error("usage-rows"),
   // Error("usage-token"), Error("usage-sequence"), Error("context-full"), Error("memory"),
   // Error("cancelled").
   void step(std::span<const Row> rows, std::span<const std::size_t> wanted, float* logits,

@@ -41,6 +41,8 @@ int main(void) {
   check(pocketr1_step(NULL, NULL, 0, NULL, 0, NULL, NULL, &error) == POCKETR1_INVALID_ARGUMENT,
         "NULL for a session is the caller's mistake");
   check(pocketr1_sequence_new(NULL, &sequence, &error) == POCKETR1_INVALID_ARGUMENT &&
+            pocketr1_sequence_fork(NULL, 0, 0, &sequence, &error) == POCKETR1_INVALID_ARGUMENT &&
+            pocketr1_session_trim(NULL, NULL, &error) == POCKETR1_INVALID_ARGUMENT &&
             pocketr1_sequence_free(NULL, 0, &error) == POCKETR1_INVALID_ARGUMENT &&
             pocketr1_sequence_length(NULL, 0, &length, &error) == POCKETR1_INVALID_ARGUMENT &&
             pocketr1_sequence_truncate(NULL, 0, 0, &error) == POCKETR1_INVALID_ARGUMENT,

@@ -227,13 +227,24 @@ def test_a_thought_cut_short_has_no_answer(talk: Talk) -> None:
     assert (reply.reasoning, reply.answer, reply.finish_reason) == ("x" * 9, "", "length")
 
 
-def test_a_full_context_is_a_reason_of_its_own(tmp_path: Path) -> None:
+def test_a_full_context_ends_the_reply_and_says_so(tmp_path: Path) -> None:
     talk = Talk(support.write_small_model(tmp_path), max_context=40)
     talk.will_say("x" * 100)
     reply = talk.chat.send("Hi")
-    assert reply.finish_reason == "context"
+    assert (reply.finish_reason, reply.context_full) == ("length", True)
     # The engine samples once more from the logits of the last token that fits.
     assert reply.prompt_tokens + reply.completion_tokens == 41
+
+
+def test_a_chat_that_slides_goes_on_past_its_context(tmp_path: Path) -> None:
+    talk = Talk(support.write_small_model(tmp_path), max_context=40, full_context="slide")
+    talk.will_say("x" * 60 + "</think>" + "y" * 30)
+    reply = talk.chat.send("Hi")
+    assert (reply.reasoning, reply.answer) == ("x" * 60, "y" * 30)
+    assert (reply.finish_reason, reply.context_full) == ("stop", False)
+    talk.will_say("</think>ok")
+    assert talk.chat.send("z" * 100).answer == "ok"
+    assert len(talk.chat.messages) == 4
 
 
 def test_a_question_that_does_not_fit_is_an_error_and_leaves_the_chat_usable(

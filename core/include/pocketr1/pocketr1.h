@@ -91,6 +91,11 @@ POCKETR1_API void pocketr1_session_free(pocketr1_session* session);
 /* Sequences hold K/V pages of 64 tokens; an extended one can be rolled back. */
 POCKETR1_API pocketr1_status pocketr1_sequence_new(pocketr1_session* session, int32_t* sequence,
                                                    pocketr1_error* error);
+/* A new sequence that begins with the first `length` tokens of `sequence`. Their pages are shared;
+ * the sequence that first writes into a partial page gets a copy of it. Both are freed apart. */
+POCKETR1_API pocketr1_status pocketr1_sequence_fork(pocketr1_session* session, int32_t sequence,
+                                                    int64_t length, int32_t* fork,
+                                                    pocketr1_error* error);
 POCKETR1_API pocketr1_status pocketr1_sequence_free(pocketr1_session* session, int32_t sequence,
                                                     pocketr1_error* error);
 POCKETR1_API pocketr1_status pocketr1_sequence_length(const pocketr1_session* session,
@@ -98,6 +103,11 @@ POCKETR1_API pocketr1_status pocketr1_sequence_length(const pocketr1_session* se
                                                       pocketr1_error* error);
 POCKETR1_API pocketr1_status pocketr1_sequence_truncate(pocketr1_session* session, int32_t sequence,
                                                         int64_t length, pocketr1_error* error);
+
+/* Gives pages that no sequence uses back to the system, as when it runs out of memory. `bytes`, how
+ * many those were, may be NULL. */
+POCKETR1_API pocketr1_status pocketr1_session_trim(pocketr1_session* session, int64_t* bytes,
+                                                   pocketr1_error* error);
 
 typedef struct pocketr1_row {
   int32_t sequence;

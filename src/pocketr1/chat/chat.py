@@ -13,6 +13,7 @@ from pocketr1.chat.reply import Reply, ReplyStream
 from pocketr1.chat.template import ChatTemplate, Message
 from pocketr1.chat.tokenizer import Tokenizer, load_tokenizer
 from pocketr1.engine import Engine, Sampling, Speculation
+from pocketr1.engine.window import FullContext, check_full_context
 from pocketr1.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ class Chat:
     temperature 0.6 and top_p 0.95. think: let the reply open with ``<think>`` where the template
     does not (see :meth:`ChatTemplate.encode`). tokenizer, template: ``None`` takes the model's,
     from the engine's directory, when first needed. variables: what else the template reads.
-    speculation: draft tokens, for speed; the replies stay the same.
+    speculation: draft tokens, for speed; the replies stay the same. full_context: ``stop`` ends a
+    reply that fills the context, and refuses a question that does not fit any more; ``slide`` goes
+    on with the first tokens and the newest (see :meth:`Engine.generate`).
 
     Raises ChatError where tokenizer or template cannot be used, and what the engine raises.
     """
@@ -48,11 +51,14 @@ class Chat:
         template: ChatTemplate | None = None,
         variables: dict[str, Any] | None = None,
         speculation: Speculation | None = None,
+        full_context: FullContext = "stop",
     ) -> None:
+        check_full_context(full_context)
         self.engine = engine
         self.sampling = sampling or Sampling()
         self.think = think
         self.speculation = speculation
+        self.full_context = full_context
         self.conversation = Conversation(system)
         self._tokenizer = tokenizer
         self._tokenizer_seconds = 0.0
@@ -148,6 +154,7 @@ class Chat:
             stop_token_ids=frozenset(i for i in ends if i is not None),
             sequence=self._sequence,
             speculation=self.speculation,
+            full_context=self.full_context,
         )
 
         def keep(stream: ReplyStream) -> None:

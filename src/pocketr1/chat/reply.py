@@ -49,9 +49,9 @@ class Reply:
     prompt_tokens: length of the prompt; reused_tokens: how many of them were computed before.
     completion_tokens: length of ``token_ids``; answer_tokens: how many of them came behind
         ``</think>``.
-    finish_reason: ``stop`` (the model ended, or a stop string came), ``length`` (max_tokens or
-        max_answer_tokens), ``context`` (the context is full), ``cancelled`` (``Engine.cancel``),
-        ``closed`` (the stream was closed or interrupted).
+    finish_reason: ``stop`` (the model ended, or a stop string came), ``length`` (max_tokens,
+        max_answer_tokens, or the context full), ``cancelled`` (``Engine.cancel``), ``closed`` (the
+        stream was closed or interrupted). context_full: whether the context is what ended it.
     speculated: what came of drafting, or ``None`` where no speculation was asked for.
     """
 
@@ -66,6 +66,7 @@ class Reply:
     finish_reason: str
     timings: Timings
     speculated: Speculated | None = None
+    context_full: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-like dictionary."""
@@ -140,6 +141,7 @@ class ReplyStream(Iterator[Delta]):
                 first_token=self._first_token_seconds,
             ),
             speculated=generation.speculated,
+            context_full=generation.context_full and self.finish_reason == "length",
         )
 
     def __iter__(self) -> Self:

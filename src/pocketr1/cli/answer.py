@@ -14,8 +14,16 @@ from pocketr1.cli.output import dim, is_terminal, say
 if TYPE_CHECKING:
     from pocketr1.chat import Delta, Reply
     from pocketr1.engine import Engine, Sampling, Speculated, Speculation
+    from pocketr1.engine.window import FullContext
 
-__all__ = ["Printer", "Question", "answer", "reply_document", "summarize"]
+__all__ = [
+    "Printer",
+    "Question",
+    "answer",
+    "checked_full_context",
+    "reply_document",
+    "summarize",
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,15 @@ class Question:
     max_tokens: int | None = None
     max_answer_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    full_context: FullContext = "stop"
+
+
+def checked_full_context(value: str) -> FullContext:
+    """Return what ``--full-context`` asks for; raises UsageError (``full-context-value``)."""
+    from pocketr1.engine.window import check_full_context
+
+    check_full_context(value)
+    return "slide" if value == "slide" else "stop"
 
 
 class Printer:
@@ -86,7 +103,13 @@ def answer(
         return _continue(engine, question, on_delta, speculation)
     from pocketr1.chat import Chat
 
-    with Chat(engine, question.system, question.sampling, speculation=speculation) as chat:
+    with Chat(
+        engine,
+        question.system,
+        question.sampling,
+        speculation=speculation,
+        full_context=question.full_context,
+    ) as chat:
         reply = chat.send(
             question.text,
             max_tokens=question.max_tokens,
@@ -108,6 +131,7 @@ def reply_document(reply: Reply) -> dict[str, Any]:
         "prompt_tokens": reply.prompt_tokens,
         "completion_tokens": reply.completion_tokens,
         "finish_reason": reply.finish_reason,
+        "context_full": reply.context_full,
         "speculation": _counts(reply.speculated),
         "timings": {
             "tokenizer_s": timings.tokenizer,
@@ -143,6 +167,7 @@ def _continue(
         stop=question.stop,
         detokenizer=IncrementalDetokenizer(tokenizer),
         speculation=speculation,
+        full_context=question.full_context,
     )
     pieces: list[str] = []
 
@@ -163,6 +188,7 @@ def _continue(
         "prompt_tokens": generation.prompt_tokens,
         "completion_tokens": len(generation.token_ids),
         "finish_reason": generation.finish_reason,
+        "context_full": generation.context_full,
         "speculation": _counts(generation.speculated),
         "timings": {
             "tokenizer_s": tokenizer_s,

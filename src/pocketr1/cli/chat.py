@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from pocketr1 import messages
 from pocketr1.cli import layout
-from pocketr1.cli.answer import Printer, reply_document, summarize
+from pocketr1.cli.answer import Printer, checked_full_context, reply_document, summarize
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.kvstore import KVStats, KVStore, StoreWatch, store_options
-from pocketr1.cli.options import Cpus, MaxContext, Model, Threads
+from pocketr1.cli.options import Cpus, FullContext, KvFormat, MaxContext, Model, Threads
 from pocketr1.cli.output import is_terminal, print_error, say
 from pocketr1.cli.sampling import (
     MaxAnswerTokens,
@@ -34,6 +34,7 @@ from pocketr1.errors import ChatError, ContextFullError
 if TYPE_CHECKING:
     from pocketr1.chat import Chat
     from pocketr1.engine import Engine, Sampling, Speculation
+    from pocketr1.engine.window import FullContext as WhenFull
 
 __all__ = ["chat"]
 
@@ -53,6 +54,8 @@ def chat(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    full_context: FullContext = "stop",
+    kv_format: KvFormat = "f16",
     cache: Cache = None,
     system: System = None,
     speculate: Speculate = "off",
@@ -68,18 +71,28 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
+    when_full = checked_full_context(full_context)
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 
     runs = runnable(model, cache, threads)
     store = store_options(kv_store, cache)
     with (
-        load(runs, threads=threads, cpus=cpus, max_context=max_context, kv_store=store) as engine,
+        load(
+            runs,
+            threads=threads,
+            cpus=cpus,
+            max_context=max_context,
+            kv_format=kv_format,
+            kv_store=store,
+        ) as engine,
         open_speculation(speculate, engine) as speculation,
     ):
         if model == "tiny":
             say("cli-chat-tiny")
-        talk = _Talk(engine, sampling, system, max_tokens, max_answer_tokens, speculation)
+        talk = _Talk(
+            engine, sampling, system, max_tokens, max_answer_tokens, speculation, when_full
+        )
         talk.watch = StoreWatch(engine) if kv_stats else None
         if is_terminal(sys.stdin):
             _keep_history()
@@ -99,12 +112,14 @@ class _Talk:
         max_tokens: int | None,
         max_answer_tokens: int | None,
         speculation: Speculation | None,
+        full_context: WhenFull,
     ) -> None:
         self._engine = engine
         self._sampling = sampling
         self._max_tokens = max_tokens
         self._max_answer_tokens = max_answer_tokens
         self._speculation = speculation
+        self._full_context = full_context
         self.watch: StoreWatch | None = None
         self._chat = self._new_chat(system)
 
@@ -133,7 +148,13 @@ class _Talk:
     def _new_chat(self, system: str | None) -> Chat:
         from pocketr1.chat import Chat
 
-        return Chat(self._engine, system, self._sampling, speculation=self._speculation)
+        return Chat(
+            self._engine,
+            system,
+            self._sampling,
+            speculation=self._speculation,
+            full_context=self._full_context,
+        )
 
     def _answer(self, line: str) -> None:
         printer = Printer()
@@ -158,7 +179,7 @@ class _Talk:
         summarize(reply_document(reply))
         if self.watch is not None:
             self.watch.tell()
-        if reply.finish_reason == "context":
+        if reply.context_full:
             say("cli-chat-full")
 
 

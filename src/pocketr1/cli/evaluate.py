@@ -76,6 +76,10 @@ def evaluate(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    kv_format: Annotated[
+        str,
+        typer.Option(metavar="TYPE", show_default="f16", help="cli-option-evaluate-kv-format"),
+    ] = "f16",
     cache: Cache = None,
     json: Json = False,
 ) -> None:
@@ -111,6 +115,7 @@ def evaluate(
             threads=threads,
             cpus=cpus,
             max_context=max_context,
+            kv_format=kv_format,
             progress=lambda stage, *rest: bar("cli-progress-" + stage, *rest),
             watch=cancel_on_interrupt,
         )

@@ -8,7 +8,7 @@ import typer
 
 from pocketr1.cli.numbers import whole
 
-__all__ = ["Cpus", "Json", "MaxContext", "Model", "Threads"]
+__all__ = ["Cpus", "FullContext", "Json", "KvFormat", "MaxContext", "Model", "Threads"]
 
 
 def _threads(value: str) -> int | None:
@@ -29,5 +29,15 @@ MaxContext: TypeAlias = Annotated[
     int | None,
     typer.Option(
         "--max-context", metavar="N", parser=whole("--max-context"), help="cli-option-max-context"
+    ),
+]
+KvFormat: TypeAlias = Annotated[
+    str,
+    typer.Option("--kv-format", metavar="TYPE", show_default="f16", help="cli-option-kv-format"),
+]
+FullContext: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--full-context", metavar="stop|slide", show_default="stop", help="cli-option-full-context"
     ),
 ]

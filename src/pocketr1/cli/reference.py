@@ -22,15 +22,15 @@ A failure is a document too, with exit code 1 or 2:
 user's language.
 
 `run`: `text` all that was written, `reasoning`, `answer`, `token_ids` (without the end-of-text
-token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `speculation` (tokens drafted,
-accepted and rejected, and steps behind the prompt; null without speculation), `timings` in seconds
-(`load_s`, `tokenizer_s`, `prompt_s` template and encoding, `prefill_s`, `decode_s`, `ttft_s` from
-the question to the first token), `seed`, `kv_store` (`path`, `restored_tokens`, `restore_s`,
-`stored_pages`, `stored_kv_bytes`, `written_bytes` given to the system to write, log included; null
-with `--kv-store off`).
+token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `context_full`, `speculation`
+(tokens drafted, accepted and rejected, and steps behind the prompt; null without speculation),
+`timings` in seconds (`load_s`, `tokenizer_s`, `prompt_s` template and encoding, `prefill_s`,
+`decode_s`, `ttft_s` from the question to the first token), `seed`, `kv_store` (`path`,
+`restored_tokens`, `restore_s`, `stored_pages`, `stored_kv_bytes`, `written_bytes` given to the
+system to write, log included; null with `--kv-store off`).
 
 `finish_reason`: `stop` the model ended or a stop string came; `length` a limit of tokens was
-reached; `context` the context is full; `cancelled` Ctrl-C (exit code 1).
+reached, or the context is full (`context_full`); `cancelled` Ctrl-C (exit code 1).
 
 `bench`: `prefill_tok_s` and `decode_tok_s` (each `median`, `min`, `max`), `load_s`,
 `first_logits_s` (loading and the first logits of one token), `ttft_s` (from the ids of the prompt

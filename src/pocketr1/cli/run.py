@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from pocketr1.cli.answer import Printer, Question, answer, summarize
+from pocketr1.cli.answer import Printer, Question, answer, checked_full_context, summarize
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.kvstore import KVStats, KVStore, StoreWatch, store_options
-from pocketr1.cli.options import Cpus, Json, MaxContext, Model, Threads
-from pocketr1.cli.output import print_json
+from pocketr1.cli.options import Cpus, FullContext, Json, KvFormat, MaxContext, Model, Threads
+from pocketr1.cli.output import print_json, say
 from pocketr1.cli.sampling import (
     MaxAnswerTokens,
     MaxTokens,
@@ -48,6 +48,8 @@ def run(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    full_context: FullContext = "stop",
+    kv_format: KvFormat = "f16",
     cache: Cache = None,
     system: System = None,
     stop: Stop = None,
@@ -75,7 +77,14 @@ def run(
     if not text.strip():
         raise UsageError("cli-prompt-empty")
     question = Question(
-        text, sampling, raw, system, max_tokens, max_answer_tokens, tuple(stop or ())
+        text,
+        sampling,
+        raw,
+        system,
+        max_tokens,
+        max_answer_tokens,
+        tuple(stop or ()),
+        checked_full_context(full_context),
     )
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
@@ -83,7 +92,14 @@ def run(
     model = runnable(model, cache, threads)
     began = perf_counter()
     store = store_options(kv_store, cache)
-    with load(model, threads=threads, cpus=cpus, max_context=max_context, kv_store=store) as engine:
+    with load(
+        model,
+        threads=threads,
+        cpus=cpus,
+        max_context=max_context,
+        kv_format=kv_format,
+        kv_store=store,
+    ) as engine:
         load_s = perf_counter() - began
         watch = StoreWatch(engine)
         printer = None if json else Printer()
@@ -94,6 +110,8 @@ def run(
         else:
             printer.finish()
             summarize(document)
+            if document["context_full"]:
+                say("cli-run-full")
             if kv_stats:
                 watch.tell()
     timings = {"load_s": load_s, **document["timings"]}

@@ -22,6 +22,7 @@ from pocketr1.engine.sampling import Sampling
 from pocketr1.engine.sequence import Sequence
 from pocketr1.engine.speculation import Speculation
 from pocketr1.engine.tokens import TokenArray, TokenIds, as_token_array
+from pocketr1.engine.window import FullContext, check_full_context
 from pocketr1.errors import CancelledError, ContextFullError, EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -86,9 +87,17 @@ class Engine:
 
     @property
     def kv_bytes(self) -> int:
-        """Bytes of all K/V pages taken so far; those a sequence gave back are used again."""
+        """Bytes of all K/V pages taken so far, shared ones counted once.
+
+        Those a sequence gave back are used again, or go with :meth:`trim_pages`.
+        """
         self._check_usable()
         return self._session.kv_bytes
+
+    def trim_pages(self) -> int:
+        """Give K/V pages that no sequence uses back to the system; return their bytes."""
+        self._check_usable()
+        return self._session.trim_pages()
 
     def logits(self, ids: TokenIds) -> npt.NDArray[np.float32]:
         """Return the logits behind every token of ``ids``: float32, shape (len(ids), vocab_size).
@@ -162,21 +171,28 @@ class Engine:
         sequence: Sequence | None = None,
         index: int = 0,
         speculation: Speculation | None = None,
+        full_context: FullContext = "stop",
     ) -> Generation:
         """Return an iterator over the tokens that follow ``ids``.
 
         ids: the whole prompt. sampling: ``None`` is ``Sampling()``. max_tokens: ``None`` goes on
-        until the context is full. stop_token_ids: ``None`` takes the model's end-of-text tokens,
-        ``()`` ignores them. stop: strings that end the text; they need a ``detokenizer``.
+        until the context is full, or the model ends. stop_token_ids: ``None`` takes the model's
+        end-of-text tokens, ``()`` ignores them. stop: strings that end the text; they need a
+        ``detokenizer``.
         sequence: a cache; the prefix it shares with ``ids`` is not computed again, and afterwards
         it holds prompt and answer. Without one, pages are freed when the iteration ends.
         index: which of several answers to one request this is; it keys the random numbers.
         speculation: draft tokens and verify several in one step; the tokens stay the same.
+        full_context: ``stop`` ends there, with finish_reason ``length`` and ``context_full``;
+        ``slide`` goes on with the first tokens and the newest, half of the others dropped (see
+        :class:`~pocketr1.engine.window.Window`), and takes prompts longer than the context. What is
+        kept is computed again, about one token for each one generated, and ``sequence`` then holds
+        that in place of the whole text.
 
         The prompt is computed when the first token is asked for. Raises UsageError for bad
         arguments, ContextFullError (``context-too-long``) for a prompt that does not fit.
         """
-        request = self._request(ids, sampling, max_tokens, stop_token_ids, index)
+        request = self._request(ids, sampling, max_tokens, stop_token_ids, index, full_context)
         stop = (stop,) if isinstance(stop, str) else tuple(stop)
         if stop and detokenizer is None:
             raise UsageError("stop-needs-detokenizer")
@@ -195,12 +211,15 @@ class Engine:
         stop_token_ids: Collection[int] | None = None,
         batch: int = DEFAULT_BATCH,
         advance: Callable[[int], None] = lambda _: None,
+        full_context: FullContext = "stop",
     ) -> Iterator[Completion]:
         """Yield the :class:`Completion` of every prompt, in the order in which they end.
 
         Up to ``batch`` sequences decode together, which costs little more than one; where one
         ends, the next prompt begins. Each answer is, bit for bit, that of :meth:`generate` with the
         same arguments and the prompt's number as ``index``. ``prompts`` is read as room appears.
+        A prompt that begins like one whose answer is being written shares its pages and computes
+        only the rest; several answers to one prompt compute it once.
         ``advance`` is told after each prompt and each step how many tokens that were.
         There is no speculation here: the sequences beside it fill a step's rows with sure tokens.
 
@@ -213,7 +232,7 @@ class Engine:
             raise UsageError("batch-value", value=batch)
         sampling = (sampling or Sampling()).seeded()
         requests = (
-            self._request(ids, sampling, max_tokens, stop_token_ids, index)
+            self._request(ids, sampling, max_tokens, stop_token_ids, index, full_context)
             for index, ids in enumerate(prompts)
         )
         return complete_many(self, requests, batch, advance, seen=self._cancels)
@@ -339,19 +358,22 @@ class Engine:
         max_tokens: int | None,
         stop_token_ids: Collection[int] | None,
         index: int,
+        full_context: FullContext,
     ) -> Request:
-        array = self._prompt(ids)
+        check_full_context(full_context)
+        slide = full_context == "slide"
+        array = self._prompt(ids, any_length=slide)
         if max_tokens is not None and not _is_count(max_tokens, 1):
             raise UsageError("max-tokens-value", value=max_tokens)
         if not _is_count(index, 0):
             raise UsageError("index-value", value=index)
         ends = self.spec.eos_token_ids if stop_token_ids is None else stop_token_ids
-        return Request(array, sampling or Sampling(), max_tokens, frozenset(ends), index)
+        return Request(array, sampling or Sampling(), max_tokens, frozenset(ends), index, slide)
 
-    def _prompt(self, ids: TokenIds) -> TokenArray:
+    def _prompt(self, ids: TokenIds, *, any_length: bool = False) -> TokenArray:
         self._check_usable()
         array = as_token_array(ids, self.vocab_size)
-        if len(array) > self.max_context:
+        if len(array) > self.max_context and not any_length:
             raise ContextFullError("context-too-long", tokens=len(array), limit=self.max_context)
         return array
 

@@ -16,6 +16,7 @@ from pocketr1.engine.sequence import Sequence
 from pocketr1.engine.speculation import Lookahead, Speculated, Speculation
 from pocketr1.engine.stop import StopMatcher
 from pocketr1.engine.tokens import TokenArray
+from pocketr1.engine.window import Window
 from pocketr1.errors import CancelledError, ContextFullError, EngineError
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["FINISH_REASONS", "Detokenizer", "Generation", "Request", "Token"]
 
 #: Every value of ``Generation.finish_reason`` that is not ``None``:
-#: ``stop`` an end-of-text token or a stop string; ``length`` max_tokens reached; ``context`` the
-#: context is full; ``cancelled`` ended by ``Engine.cancel``; ``closed`` abandoned by its reader.
-FINISH_REASONS = ("stop", "length", "context", "cancelled", "closed")
+#: ``stop`` an end-of-text token or a stop string; ``length`` max_tokens reached, or the context
+#: full; ``cancelled`` ended by ``Engine.cancel``; ``closed`` abandoned by its reader.
+FINISH_REASONS = ("stop", "length", "cancelled", "closed")
 
 
 class Detokenizer(Protocol):
@@ -61,6 +62,7 @@ class Request:
     max_tokens: int | None
     stop_token_ids: Collection[int]
     index: int
+    slide: bool = False
 
 
 class Generation(Iterator[Token]):
@@ -70,7 +72,9 @@ class Generation(Iterator[Token]):
     the ``with`` block, call :meth:`close`, or drop the last reference.
 
     finish_reason: ``None`` while running, then one of :data:`FINISH_REASONS`; already known when
-        the last token is yielded for ``length``, ``context`` and stop strings.
+        the last token is yielded for ``length`` and stop strings.
+    context_full: whether it ended because the context is full (``length`` without max_tokens).
+    slides: how often the oldest tokens were dropped and the others computed again.
     seed: the seed the random numbers are keyed by.
     prompt_tokens: length of the prompt; reused_tokens: how many of them a given sequence held;
         restored_tokens: how many more came from the K/V store.
@@ -94,6 +98,8 @@ class Generation(Iterator[Token]):
         sampling = request.sampling.seeded()
         assert sampling.seed is not None
         self.finish_reason: str | None = None
+        self.context_full = False
+        self.slides = 0
         self.seed: int = sampling.seed
         self.prompt_tokens = len(request.ids)
         self.reused_tokens = self.restored_tokens = 0
@@ -118,6 +124,9 @@ class Generation(Iterator[Token]):
         # Prompt and answer, as the repetition penalty sees them; grows by doubling.
         self._history = np.array(request.ids, dtype=np.int32)
         self._length = self.prompt_tokens
+        self._window = Window(engine.max_context, self.prompt_tokens)
+        # Tokens of the text that the sequence does not hold any more.
+        self._dropped = 0
 
     @property
     def stop_string(self) -> str | None:
@@ -185,13 +194,17 @@ class Generation(Iterator[Token]):
             self._end("stop")
         elif len(self.token_ids) == self._request.max_tokens:
             self._end("length")
-        elif self._length > self._engine.max_context:
-            self._end("context")
+        elif self._length > self._engine.max_context and not self._request.slide:
+            self.context_full = True
+            self._end("length")
         return Token(token, text)
 
     def _prefill(self) -> npt.NDArray[np.float32]:
         began = perf_counter()
         ids = self._request.ids
+        if self._request.slide:
+            self._dropped = self._window.dropped(len(ids))
+            ids = self._window.of(ids)
         if self._sequence is None:
             self._sequence = self._engine.sequence()
         sequence = self._sequence
@@ -201,7 +214,7 @@ class Generation(Iterator[Token]):
                 "context-too-long", tokens=len(ids), limit=self._engine.max_context
             )
         # The last token is always computed: its logits are what is asked for.
-        self.reused_tokens = min(_common_prefix(sequence._tokens, ids), len(ids) - 1)
+        self.reused_tokens = min(common_prefix(sequence._tokens, ids), len(ids) - 1)
         sequence._truncate(self.reused_tokens)
         held = self.reused_tokens
         turn = self._engine._store_turn(sequence, ids)
@@ -227,7 +240,9 @@ class Generation(Iterator[Token]):
             raise EngineError("sequence-taken")
         if self._turn is not None:
             self._turn.step()
-        if self._lookahead is None:
+        if self._must_slide:
+            logits = self._slide()
+        elif self._lookahead is None:
             logits = sequence._append(self._history[self._length - 1 : self._length])
         else:
             history = self._history[: self._length]
@@ -235,9 +250,33 @@ class Generation(Iterator[Token]):
         self.decode_seconds += perf_counter() - began
         return logits
 
+    @property
+    def _must_slide(self) -> bool:
+        """Whether the last token does not fit behind what the sequence holds."""
+        return self._length - self._dropped > self._engine.max_context
+
+    def _slide(self) -> npt.NDArray[np.float32]:
+        """Compute what is still seen of the text anew; return the last token's logits, (vocab,)."""
+        sequence = self._sequence
+        assert sequence is not None
+        if self._lookahead is not None:
+            self._lookahead.restart()
+        if self._turn is not None:
+            self._turn.finish()  # the prompt's pages are about to go
+            self._turn = None
+        first = self._window.first
+        dropped = self._window.dropped(self._length)
+        newest = self._history[first + dropped : self._length]
+        sequence._restore(len(sequence))
+        sequence._truncate(first)
+        logits = sequence._append(newest)
+        self._dropped = dropped
+        self.slides += 1
+        return logits
+
     def _room(self) -> int:
         """Return how many more rows of logits may be of use behind the last token's."""
-        room = self._engine.max_context - self._length
+        room = self._engine.max_context - (self._length - self._dropped)
         if self._request.max_tokens is None:
             return room
         return min(room, self._request.max_tokens - len(self.token_ids) - 1)
@@ -270,7 +309,8 @@ class Generation(Iterator[Token]):
             self._sequence = None
 
 
-def _common_prefix(tokens: list[int], ids: TokenArray) -> int:
+def common_prefix(tokens: list[int], ids: TokenArray) -> int:
+    """Return how many tokens the two begin with in common."""
     shared = min(len(tokens), len(ids))
     different = np.flatnonzero(np.asarray(tokens[:shared], dtype=np.int32) != ids[:shared])
     return int(different[0]) if different.size else shared

@@ -74,6 +74,29 @@ class Sequence:
             raise UsageError("truncate-length", value=length, length=len(self._tokens))
         self._truncate(int(length))
 
+    def fork(self, length: int | None = None) -> Sequence:
+        """Return a new sequence that begins with the first ``length`` tokens; ``None`` is all.
+
+        Nothing is computed or copied: the two share their pages, and the one that first writes
+        into a page that is not full gets a copy of it. Each is closed for itself. Raises UsageError
+        (``fork-length``).
+        """
+        self._engine._check_usable()
+        if self._closed:
+            raise EngineError("sequence-closed")
+        count = len(self._tokens)
+        if length is None:
+            length = count
+        whole = isinstance(length, int | np.integer) and not isinstance(length, bool)
+        if not whole or not 0 <= length <= count:
+            raise UsageError("fork-length", value=length, length=count)
+        made = Sequence(
+            self._engine, self._engine._session.fork_sequence(self._handle, int(length))
+        )
+        made._tokens = self._tokens[:length]
+        made._adapter_changes = self._adapter_changes
+        return made
+
     def close(self) -> None:
         """Free the pages now. Closing twice is harmless."""
         if not self._closed:

@@ -177,6 +177,11 @@ class Lookahead:
         self._draft, self._rows, self._used = draft, list(logits), 0
         return self._rows[0]
 
+    def restart(self) -> None:
+        """Forget what was computed ahead: the next token is computed with all that it sees."""
+        self._forget()
+        self._steps += 1
+
     def close(self) -> None:
         """Count what was not used, and free what the drafter holds."""
         self._forget()

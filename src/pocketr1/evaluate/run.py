@@ -40,15 +40,18 @@ def evaluate_models(
     threads: int | None = None,
     cpus: str | None = None,
     max_context: int | None = None,
+    kv_format: str = "f16",
+    reference_kv_format: str = "f16",
     progress: Progress | None = None,
     watch: Callable[..., AbstractContextManager[None]] | None = None,
 ) -> EvaluationReport:
     """Load a model and its reference, measure both, and judge.
 
     model, reference: bundles, checkpoint directories, or ``"tiny"``. text, tasks, calibration,
-    options: as for :func:`pocketr1.evaluate.evaluate`, by path. threads, cpus, max_context: as for
-    :func:`pocketr1.load`; the context is the shorter one of both models. watch: a context that the
-    work is done in, called with the engines.
+    options: as for :func:`pocketr1.evaluate.evaluate`, by path. threads, cpus, max_context,
+    kv_format: as for :func:`pocketr1.load`; the context is the shorter one of both models.
+    kv_format is the model's, the reference has its own: a model beside itself shows what the K/V
+    cache's format costs. watch: a context that the work is done in, called with the engines.
 
     Raises what ``load`` and ``evaluate`` raise.
     """
@@ -56,9 +59,11 @@ def evaluate_models(
     reference_report = None if reference is None else inspect(reference)
     with ExitStack() as stack:
         engines: list[Engine] = []
-        for path in (model, reference):
+        for path, kv in ((model, kv_format), (reference, reference_kv_format)):
             if path is not None:
-                opened = load(path, threads=threads, cpus=cpus, max_context=max_context)
+                opened = load(
+                    path, threads=threads, cpus=cpus, max_context=max_context, kv_format=kv
+                )
                 engines.append(stack.enter_context(opened))
         if watch is not None:
             stack.enter_context(watch(*engines))

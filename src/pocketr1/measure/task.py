@@ -10,6 +10,7 @@ from typing import Protocol
 from pocketr1.chat import ChatTemplate, load_tokenizer, split_reasoning
 from pocketr1.engine import Engine, Sampling
 from pocketr1.engine.batch import DEFAULT_BATCH
+from pocketr1.engine.window import FullContext
 from pocketr1.measure.answers import final_answer, same_answer
 from pocketr1.measure.problems import TaskProblem, read_task
 from pocketr1.measure.replies import Exchange, answer_begin
@@ -25,13 +26,15 @@ class Answering:
 
     sampling: how tokens are drawn. max_tokens: of thought and answer together. think: False ends
     the thought before it begins (``ChatTemplate.encode(skip_thought=True)``). batch: how many
-    answers are written together; it changes nothing but time and memory.
+    answers are written together; it changes nothing but time and memory. full_context: see
+    ``Engine.generate``.
     """
 
     sampling: Sampling = _GREEDY
     max_tokens: int = 2048
     think: bool = True
     batch: int = DEFAULT_BATCH
+    full_context: FullContext = "stop"
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class Reply:
     """What a model wrote.
 
     exchange: prompt and reply as tokens, without the end-of-text token; answer: the text behind the
-    thought, empty where the reply never leaves it; text: the whole; finish_reason: ``stop``,
-    ``length`` or ``context``.
+    thought, empty where the reply never leaves it; text: the whole; finish_reason: ``stop`` or
+    ``length``.
     """
 
     exchange: Exchange
@@ -59,7 +62,7 @@ class Outcome:
     """What a model made of a problem.
 
     right: its final answer is the expected one; given: that answer, None where there is none;
-    tokens: how many it wrote; finish_reason: ``stop``, ``length`` or ``context``; text: the whole.
+    tokens: how many it wrote; finish_reason: ``stop`` or ``length``; text: the whole.
     """
 
     problem: TaskProblem
@@ -158,6 +161,7 @@ def answer_all(
         max_tokens=answering.max_tokens,
         stop_token_ids=[end for end in ends if end is not None],
         batch=answering.batch,
+        full_context=answering.full_context,
     )
     for done, completion in enumerate(completions, 1):
         prompt = prompts[completion.index]

@@ -288,9 +288,14 @@ TEXTS: dict[str, Text] = {
         "There is no command {command}; /help shows all.",
         "没有命令 {command}；/help 显示全部命令。",
     ),
+    "cli-run-full": Text(
+        "The context is full; --max-context makes it larger, --full-context slide goes on.",
+        "上下文已写满；用 --max-context 加大，或用 --full-context slide 继续。",
+    ),
     "cli-chat-full": Text(
-        "The conversation fills the context; /reset begins anew.",
-        "对话已占满上下文；输入 /reset 重新开始。",
+        "The conversation fills the context; /reset begins anew. With --full-context slide it "
+        "would go on.",
+        "对话已占满上下文；输入 /reset 重新开始。使用 --full-context slide 则会继续。",
     ),
     "cli-chat-stopped": Text("Stopped.", "已停止。"),
     "cli-chat-leave": Text("\n/quit or Ctrl-D leaves.", "\n按 Ctrl-D 或输入 /quit 退出。"),

@@ -289,6 +289,20 @@ TEXTS: dict[str, Text] = {
     "cli-option-prompt-tokens": Text("Tokens of the prompt.", "提示的词元数。"),
     "cli-option-gen-tokens": Text("Tokens to generate behind it.", "随后生成的词元数。"),
     "cli-option-repeat": Text("How often to measure.", "测量的次数。"),
+    "cli-option-kv-format": Text(
+        "K/V cache: f16, f32, or int8, which takes about half of f16's memory.",
+        "K/V 缓存：f16、f32 或 int8（约为 f16 内存的一半）。",
+    ),
+    "cli-option-evaluate-kv-format": Text(
+        "The model's K/V cache: f16, f32 or int8. The reference's is f16, so that a model beside "
+        "itself shows what int8 costs.",
+        "模型的 K/V 缓存：f16、f32 或 int8。参考模型用 f16，因此同一模型自比即可看出 int8 的代价。",
+    ),
+    "cli-option-full-context": Text(
+        "Where the context is full: stop, or slide, which goes on with the first tokens and the "
+        "newest and forgets what was between.",
+        "上下文写满时：stop 停止；slide 保留开头和最新的词元，忘掉中间部分，继续生成。",
+    ),
     "cli-option-kv-formats": Text(
         "K/V cache: f16, f32 or int8. With --against also several, separated by commas: ours gets "
         "a column for each.",

@@ -157,6 +157,18 @@ TEXTS: dict[str, Text] = {
         "Use a whole number from 0 to {length}.",
         "请使用 0 到 {length} 之间的整数。",
     ),
+    "fork-length": Text(
+        "A sequence of {length} tokens has no first {value}.",
+        "长度为 {length} 个词元的序列没有前 {value} 个词元。",
+        "Use a whole number from 0 to {length}.",
+        "请使用 0 到 {length} 之间的整数。",
+    ),
+    "full-context-value": Text(
+        "A full context cannot be met with {value}.",
+        "上下文写满时不能用 {value} 处理。",
+        "Choose one of: {allowed}.",
+        "请选择其中之一：{allowed}。",
+    ),
     "prompt-empty": Text(
         "The prompt is empty.",
         "提示为空。",

@@ -1,4 +1,4 @@
-"""The guides and decisions show the calibration figures that are kept, and nothing else."""
+"""The guides and decisions show the figures that are kept, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 @pytest.mark.parametrize(
-    ("script", "count"), [("calibration", 2), ("calibrated_accuracy", 4), ("table_grid", 1)]
+    ("script", "count"),
+    [
+        ("calibration", 2),
+        ("calibrated_accuracy", 4),
+        ("table_grid", 1),
+        ("kv_formats", 2),
+        ("full_context", 2),
+    ],
 )
 def test_a_pages_table_is_the_kept_figures(
     monkeypatch: pytest.MonkeyPatch, script: str, count: int

@@ -198,6 +198,7 @@ RUN_KEYS = {
     "prompt_tokens",
     "completion_tokens",
     "finish_reason",
+    "context_full",
     "speculation",
     "timings",
     "seed",
@@ -241,6 +242,22 @@ def test_every_kind_of_model_takes_every_option(
     assert tree["completion_tokens"] <= 5
 
 
+def test_a_full_context_is_said_and_sliding_goes_on(
+    tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["run", tiny_bundle, "Hi", "--max-context", 64, "--max-tokens", 150, "--temperature", 0]
+    stopped = document(capsys, *line, "--raw")
+    assert (stopped["finish_reason"], stopped["context_full"]) == ("length", True)
+    assert stopped["prompt_tokens"] + stopped["completion_tokens"] == 65
+    slid = document(capsys, *line, "--raw", "--full-context", "slide")
+    assert (slid["completion_tokens"], slid["context_full"]) == (150, False)
+    assert slid["token_ids"][: stopped["completion_tokens"]] == stopped["token_ids"]
+    assert main([str(word) for word in line]) == 0
+    assert "--full-context slide" in capsys.readouterr().err
+    chosen = [*line, "--full-context", "slide", "--kv-format", "int8"]
+    assert document(capsys, *chosen)["completion_tokens"] == 150
+
+
 def test_run_reads_the_prompt_from_stdin(
     tiny_bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +299,8 @@ def test_a_stop_string_ends_raw_text(tiny_bundle: Path, capsys: pytest.CaptureFi
         (["Hi", "--raw", "--system", "x"], "cli-raw-option"),
         (["Hi", "--raw", "--max-answer-tokens", "3"], "cli-raw-option"),
         (["Hi", "--max-context", "99999"], "max-context-value"),
+        (["Hi", "--full-context", "wrap"], "full-context-value"),
+        (["Hi", "--kv-format", "int4"], "kv-format-value"),
         (["Hi", "--stop", ""], "stop-empty"),
         ([" "], "cli-prompt-empty"),
     ],

@@ -82,6 +82,19 @@ def test_the_document_holds_what_it_promises(
     assert task.keys() <= set(re.findall(r"`(\w+)`", section))
 
 
+def test_a_model_beside_itself_shows_what_the_kv_format_costs(
+    text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["evaluate", "tiny", "--reference", "tiny", "--text", text]
+    costs = {
+        kv: document(capsys, *line, "--kv-format", kv)["kld_mean"] for kv in ("f16", "f32", "int8")
+    }
+    assert costs["f16"] == 0 < costs["f32"] < costs["int8"]
+    assert document(capsys, *line, "--kv-format", "int4", code=2)["error"]["code"] == (
+        "kv-format-value"
+    )
+
+
 def test_fail_is_exit_code_1_and_still_a_document(
     bundle: Path, text: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

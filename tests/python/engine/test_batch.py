@@ -23,7 +23,9 @@ def one_by_one(engine: Engine, sampling: pocketr1.Sampling, max_tokens: int) -> 
         generation = engine.generate(ids, sampling, max_tokens=max_tokens, index=index)
         tokens = tuple(token.id for token in generation)
         assert generation.finish_reason is not None
-        completions.append(Completion(index, tokens, generation.finish_reason))
+        completions.append(
+            Completion(index, tokens, generation.finish_reason, generation.context_full)
+        )
     return completions
 
 
@@ -57,10 +59,9 @@ def test_answers_come_as_they_end_and_make_room_for_the_next(engine: Engine) -> 
 def test_the_third_prompt_fills_the_context_and_says_so(engine: Engine) -> None:
     completions = engine.generate_many(PROMPTS, max_tokens=30, stop_token_ids=())
 
-    reasons = {completion.index: completion.finish_reason for completion in completions}
+    full = {completion.index: completion.context_full for completion in completions}
 
-    assert reasons[2] == "context"
-    assert reasons[0] == "length"
+    assert full == {0: False, 1: False, 2: True, 3: False, 4: False, 5: False}
 
 
 def test_a_stop_token_ends_an_answer_and_is_not_part_of_it(engine: Engine) -> None:

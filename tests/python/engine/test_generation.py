@@ -38,7 +38,7 @@ def test_greedy_tokens_are_the_best_of_each_row(engine: Engine) -> None:
     prompt = prompt_that(ends=False)
     generation = engine.generate(prompt, GREEDY, max_tokens=12)
     assert [token.id for token in generation] == greedy_tokens(prompt, 12)
-    assert generation.finish_reason == "length"
+    assert (generation.finish_reason, generation.context_full) == ("length", False)
     assert generation.prompt_tokens == 1
     assert len(generation.token_ids) == 12
 
@@ -61,14 +61,14 @@ def test_end_of_text_can_be_ignored_or_chosen(engine: Engine) -> None:
     assert chosen.finish_reason == "stop"
 
 
-def test_a_full_context_ends_with_its_own_reason(engine: Engine) -> None:
+def test_a_full_context_ends_the_text_and_says_so(engine: Engine) -> None:
     generation = engine.generate([1] * 46, GREEDY, stop_token_ids=())
     # Tokens 46 and 47 fill the context of 48; the last one's own logits still choose another.
     assert len(list(generation)) == 3
-    assert generation.finish_reason == "context"
+    assert (generation.finish_reason, generation.context_full) == ("length", True)
     full = engine.generate([1] * 48, GREEDY, stop_token_ids=())
     assert len(list(full)) == 1
-    assert full.finish_reason == "context"
+    assert (full.finish_reason, full.context_full) == ("length", True)
 
 
 def test_the_reason_is_known_with_the_last_token(engine: Engine) -> None:

@@ -168,7 +168,7 @@ def test_a_full_context_ends_with_its_reason(tiny_bundle: Path) -> None:
     with pocketr1.load(tiny_bundle, threads=1, max_context=70) as engine:
         generation = engine.generate(IDS[:66], GREEDY, stop_token_ids=())
         assert len(list(generation)) == 5
-        assert generation.finish_reason == "context"
+        assert (generation.finish_reason, generation.context_full) == ("length", True)
         with pytest.raises(ContextFullError):
             engine.logits(IDS[:71])
         assert engine.logits(IDS[:70]).shape[0] == 70

@@ -80,6 +80,14 @@ class ToySession:
         self.sequences[self._next] = []
         return self._next
 
+    def fork_sequence(self, sequence: int, length: int) -> int:
+        fork = self.create_sequence()
+        self.sequences[fork] = self.sequences[sequence][:length]
+        return fork
+
+    def trim_pages(self) -> int:
+        return 0
+
     def free_sequence(self, sequence: int) -> None:
         del self.sequences[sequence]
 
@@ -103,6 +111,7 @@ class ToySession:
         for one, place, item in zip(sequence, position, token, strict=True):
             tokens = self.sequences[int(one)]
             assert place == len(tokens), "positions continue where the sequence ends"
+            assert place < self.max_context
             tokens.append(int(item))
             rows.append(prefix_logits(tokens))
         self.rows_computed += len(rows)

@@ -230,7 +230,9 @@ def test_a_sequence_from_before_an_adapter_is_neither_stored_nor_continued(
         rows = engine.spec.layers[0].kv_heads * engine.spec.head_dim
         a = np.ones((1, engine.spec.hidden_size), np.float32)
         engine.set_adapter("layers.0.k.weight", a, np.ones((rows, 1), np.float32))
-        list(engine.generate(ids, GREEDY, max_tokens=4, stop_token_ids=(), sequence=old))
+        with old.fork() as forked:
+            for each in (forked, old):
+                list(engine.generate(ids, GREEDY, max_tokens=4, stop_token_ids=(), sequence=each))
         engine.kv_store.flush()  # type: ignore[union-attr]
         assert engine.kv_store.stats.pages == 0  # type: ignore[union-attr]
 
@@ -359,6 +361,42 @@ def test_an_engine_that_is_dropped_stores_at_exit(path: Path) -> None:
     command = [sys.executable, "-c", code, str(Path(__file__).parent), str(path)]
     subprocess.run(command, check=True)
     assert answers([prompt(1)], path)[0].restored == 256
+
+
+def test_a_slide_stores_the_prompt_and_nothing_else(path: Path) -> None:
+    ids = prompt(1, 370)
+
+    def slid(store: Path | None) -> tuple[tuple[int, ...], int, int]:
+        with pocketr1.load("tiny", max_context=384, kv_store=store) as engine:
+            generation = engine.generate(
+                ids, GREEDY, max_tokens=60, stop_token_ids=(), full_context="slide"
+            )
+            tokens = tuple(token.id for token in generation)
+            assert generation.slides > 0
+            return tokens, generation.restored_tokens, generation.slides
+
+    plain = slid(None)
+    assert slid(path)[0] == plain[0]
+    assert slid(path) == (plain[0], 320, plain[2])
+    assert verify(path).problems == ()
+    (expected,), (found,) = answers([ids]), answers([ids], path)
+    assert found.restored == 320
+    assert found.same_as(expected)
+
+
+def test_pages_the_sequence_no_longer_holds_are_not_stored(path: Path) -> None:
+    ids = prompt(1)
+    with pocketr1.load("tiny", kv_store=path) as engine, engine.sequence() as sequence:
+        generation = engine.generate(ids, GREEDY, stop_token_ids=(), sequence=sequence)
+        next(generation)
+        turn = generation._turn
+        assert turn is not None
+        sequence._truncate(70)
+        sequence._append(prompt(2))
+        turn.finish()
+        engine.kv_store.flush()  # type: ignore[union-attr]
+        assert engine.kv_store.stats.pages == 1  # type: ignore[union-attr]
+    assert answers([ids], path)[0].same_as(answers([ids])[0])
 
 
 def test_a_limit_that_holds_nothing_is_refused(path: Path) -> None:

@@ -86,8 +86,9 @@ class Turn:
 
     def _hand_over(self, seconds: float) -> bool:
         sequence, place = self._sequence, self._next
-        if sequence._closed or len(sequence) < (place + 1) * PAGE_TOKENS:
-            return False
+        begin, end = place * PAGE_TOKENS, (place + 1) * PAGE_TOKENS
+        if sequence._closed or sequence._tokens[begin:end] != self._ids[begin:end].tolist():
+            return False  # it holds something else by now
         if not self._store.writer().has_room(max(0.0, seconds)):
             return False
         data = self._engine._session.read_pages(sequence._handle, place, 1)

@@ -136,22 +136,31 @@ def medians(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]
 def table(found: dict[str, Any], chinese: bool) -> str:
     """Return the figures as a Markdown table."""
     head = (
-        "| K/V | 首词元：计算 | 首词元：恢复 | 恢复（文件不在页缓存中） | 内存中 K/V | 存储写入 "
-        "| 解码（写入时／不写入） |"
+        ("提示、K/V", "首词元：计算", "恢复", "恢复（文件不在页缓存中）", "内存中 K/V")
         if chinese
-        else "| K/V | first token: computed | restored | restored, file not cached | K/V in memory "
-        "| written to flash | decode while storing / without |"
+        else (
+            "prompt, K/V",
+            "first token: computed",
+            "restored",
+            "file not cached",
+            "K/V in memory",
+        )
     )
-    lines = [head, "|---|---|---|---|---|---|---|"]
+    head += (
+        ("写入存储", "解码：写入时") if chinese else ("written to flash", "decode while storing")
+    )
+    head += ("不写入时",) if chinese else ("without",)
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for kv_format, runs in found["kv_formats"].items():
         plain, filling = runs["without"], runs["filling"]
-        cells = [kv_format.upper(), f"{plain['ttft_s']:.2f} s"]
+        tokens = f"{found['prompt_tokens']:,}" + (" 个词元" if chinese else " tokens")
+        cells = [f"{tokens}, {kv_format.upper()}", f"{plain['ttft_s']:.2f} s"]
         for how in ("restored", "restored_cold"):
             ratio = runs[how]["ttft_s"] / plain["ttft_s"]
             cells.append(f"{runs[how]['ttft_s']:.3f} s ({100 * ratio:.1f}%)")
         cells.append(f"{plain['kv_bytes_in_memory'] / 1e6:.1f} MB")
         cells.append(f"{filling['store_file_bytes'] / 1e6:.1f} MB")
-        cells.append(f"{filling['decode_tok_s']:.1f} / {plain['decode_tok_s']:.1f} tok/s")
+        cells += [f"{run['decode_tok_s']:.1f} tok/s" for run in (filling, plain)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

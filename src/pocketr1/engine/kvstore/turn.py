@@ -45,9 +45,8 @@ class Turn:
         compute. cancels: as :meth:`Engine._step` takes it. Raises CancelledError, and EngineError
         where memory runs out.
         """
-        usable = min(len(self._found), (len(self._ids) - 1) // PAGE_TOKENS)
-        first = held // PAGE_TOKENS
-        if usable * PAGE_TOKENS <= held:
+        usable, first = len(self._found), held // PAGE_TOKENS
+        if min(usable * PAGE_TOKENS, len(self._ids) - 1) <= held:
             return held
         began, sequence = time.perf_counter(), self._sequence
         sequence._truncate(first * PAGE_TOKENS)
@@ -61,9 +60,11 @@ class Turn:
                 break
             sequence._append_page(self._ids[place * PAGE_TOKENS :][:PAGE_TOKENS], data)
             place += 1
+        held = min(place * PAGE_TOKENS, len(self._ids) - 1)
+        sequence._truncate(held)
         self._store.used(self._found[:place])
-        self._store.restored((place - first) * PAGE_TOKENS, time.perf_counter() - began)
-        return place * PAGE_TOKENS
+        self._store.restored(held - first * PAGE_TOKENS, time.perf_counter() - began)
+        return held
 
     def computed(self, tokens: int, seconds: float) -> None:
         """Take note of how long the rest of the prompt took."""

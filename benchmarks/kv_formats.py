@@ -20,7 +20,7 @@ import argparse
 import json
 import statistics
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 import pocketr1
 from pocketr1 import Engine, measure
 from pocketr1.bench.machine import describe_machine
+from pocketr1.bundle.files import write_file
 from pocketr1.evaluate import EvaluateOptions
 
 FORMATS = ("f32", "f16", "int8")
@@ -85,8 +86,11 @@ def accuracy(engine: Engine, task: measure.Task) -> list[measure.Outcome]:
     return [task.score(*pair) for pair in zip(problems, replies, strict=True)]
 
 
-def formats_of(source: Path, task: measure.Task, count: int) -> list[dict[str, Any]]:
-    """Measure every format on one model."""
+def formats_of(source: Path, task: measure.Task, count: int, kept: Path) -> list[dict[str, Any]]:
+    """Measure every format on one model, or read what was measured before."""
+    if kept.exists():
+        done: list[dict[str, Any]] = json.loads(kept.read_text("utf-8"))
+        return done
     replies = exchanges(source, held_out(count))
     rows: list[dict[str, Any]] = []
     with pocketr1.load(source, kv_format="f32") as reference:
@@ -108,6 +112,7 @@ def formats_of(source: Path, task: measure.Task, count: int) -> list[dict[str, A
                     row["kld_replies"] = mean_of(sums[:, 1], counts[:, 1])
             rows.append(row)
             print(source.name, json.dumps(row), file=sys.stderr, flush=True)
+    write_file(kept, json.dumps(rows).encode())
     return rows
 
 
@@ -149,7 +154,7 @@ def speed(bundle: Path, contexts: list[int]) -> dict[str, Any]:
         threads = engine.threads
     shape = pocketr1.inspect(bundle)
     return {
-        "machine": describe_machine(),
+        "machine": asdict(describe_machine()),
         "threads": threads,
         "weights_mb": shape.weight_bytes / 1e6,
         "parameters": shape.parameters,
@@ -180,7 +185,8 @@ def table(found: dict[str, list[dict[str, Any]]], chinese: bool = False) -> str:
                     cells.append(f"{mean:.1e} ({low:.1e} … {high:.1e})")
                 else:
                     cells.append("")
-            cells.append(f"{100 * row['accuracy']['value']:.1f}%")
+            answered = row["accuracy"]
+            cells.append(f"{answered['right']:,} / {answered['count']:,}")
             low, high = row["loss"]["interval"]
             points = f"{100 * row['loss']['value']:.2f} ({100 * low:.2f} … {100 * high:.2f})"
             cells.append("" if row["format"] == "f32" else points)
@@ -234,12 +240,14 @@ def main() -> None:
         figures["speed"] = speed(options.speed, [int(c) for c in options.contexts.split(",")])
         print(speed_table(figures["speed"]))
     else:
-        figures |= {"problems": options.problems, "models": {}}
+        figures["models"] = {}
         for name, source, work, prompts in sources(options.work):
             problems = work / "kv_problems.jsonl"
             write_problems(problems, options.problems, prompts)
             task = measure.JsonLinesTask(problems)
-            figures["models"][name] = formats_of(source, task, options.problems)
+            figures["models"][name] = formats_of(
+                source, task, options.problems, work / f"kv_formats-{options.problems}.json"
+            )
         print(table(figures["models"]))
     out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 

@@ -7,8 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pocketr1.engine.looping import LONGEST_BLOCK, REPEATS, SHORTEST, LoopWatch
 from pocketr1.measure import is_looping
-from pocketr1.measure.looping import LONGEST_BLOCK, REPEATS, SHORTEST
 
 
 def unlike(count: int, seed: int = 0) -> list[int]:
@@ -69,3 +69,30 @@ def slow(tokens: list[int]) -> bool:
 def test_it_is_the_definition(block: list[int], times: int, rest: list[int]) -> None:
     tokens = [*rest, *block * times, *rest]
     assert is_looping(tokens) == slow(tokens)
+
+
+@given(
+    st.lists(st.integers(0, 1), max_size=30),
+    st.lists(st.integers(0, 2), min_size=1, max_size=12),
+    st.integers(1, 40),
+    st.lists(st.integers(0, 1), max_size=30),
+    st.sampled_from([SHORTEST, 256]),
+)
+def test_watched_as_it_is_written_a_loop_is_seen_at_its_first_token(
+    before: list[int], block: list[int], times: int, behind: list[int], shortest: int
+) -> None:
+    tokens = [*before, *block * times, *behind]
+    watch = LoopWatch(shortest)
+    seen = [watch.feed(token) for token in tokens]
+    first = next((n for n in range(len(tokens)) if is_looping(tokens[: n + 1], shortest)), None)
+    assert (seen.index(True) if True in seen else None) == first
+
+
+def test_a_watch_does_not_forget_over_a_long_text() -> None:
+    watch = LoopWatch()
+    assert not any(watch.feed(token) for token in unlike(50_000))
+    block = unlike(LONGEST_BLOCK, 1)
+    seen = [watch.feed(token) for token in block * REPEATS]
+    assert seen.index(True) == REPEATS * LONGEST_BLOCK - 1
+    watch.clear()
+    assert not any(watch.feed(token) for token in block * (REPEATS - 1))

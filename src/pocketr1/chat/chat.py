@@ -7,7 +7,9 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from pocketr1.chat.control import ReplyControl, check_think_budget
 from pocketr1.chat.conversation import Conversation
+from pocketr1.chat.reader import ReplyReader
 from pocketr1.chat.reasoning import Delta
 from pocketr1.chat.reply import Reply, ReplyStream
 from pocketr1.chat.template import ChatTemplate, Message
@@ -94,6 +96,8 @@ class Chat:
         *,
         max_tokens: int | None = None,
         max_answer_tokens: int | None = None,
+        think_budget: int | None = None,
+        loop_check: bool = True,
         stop: str | Iterable[str] = (),
         sampling: Sampling | None = None,
         on_delta: Callable[[Delta], None] | None = None,
@@ -106,6 +110,8 @@ class Chat:
             text,
             max_tokens=max_tokens,
             max_answer_tokens=max_answer_tokens,
+            think_budget=think_budget,
+            loop_check=loop_check,
             stop=stop,
             sampling=sampling,
         ) as stream:
@@ -120,6 +126,8 @@ class Chat:
         *,
         max_tokens: int | None = None,
         max_answer_tokens: int | None = None,
+        think_budget: int | None = None,
+        loop_check: bool = True,
         stop: str | Iterable[str] = (),
         sampling: Sampling | None = None,
     ) -> ReplyStream:
@@ -127,7 +135,11 @@ class Chat:
 
         max_tokens: most tokens of thought and answer together; ``None`` goes on until the context
         is full. max_answer_tokens: most tokens behind ``</think>``, so that the thought cannot eat
-        the answer. stop: strings that end the answer; the thought is not searched for them.
+        the answer. think_budget: most tokens of the thought (up to four more where a character has
+        to be ended); it is then closed, and the answer follows; 0 goes straight to the answer.
+        loop_check: close a thought that goes round in circles, and end an answer that does (see
+        :class:`~pocketr1.chat.control.ReplyControl`). stop: strings that end the answer; the
+        thought is not searched for them.
 
         Question and reply are kept in the conversation when the reply ends. A reply that is
         closed, interrupted or cancelled before any of its answer came is taken back together with
@@ -139,13 +151,16 @@ class Chat:
         for name, value in (("max_tokens", max_tokens), ("max_answer_tokens", max_answer_tokens)):
             if value is not None and (type(value) is not int or value < 1):
                 raise UsageError("chat-limit-value", name=name, value=value)
+        check_think_budget(think_budget)
         if self._stream is not None:
             self._stream.close()
         loaded_before = self._tokenizer is not None
         tokenizer, template = self.tokenizer, self.template
         began = perf_counter()
         messages = self.conversation.with_question(text)
-        prompt = template.encode(messages, think=self.think, **self._variables)
+        prompt = template.encode(
+            messages, think=self.think, skip_thought=think_budget == 0, **self._variables
+        )
         ends = {*self.engine.spec.eos_token_ids, tokenizer.eos_id} - {None}
         generation = self.engine.generate(
             prompt.ids,
@@ -166,10 +181,12 @@ class Chat:
                 text, reply.text, thinking=stream.thinking, ended=stream.in_answer
             )
 
+        reader = ReplyReader(tokenizer, prompt.thinking)
         self._stream = ReplyStream(
             generation,
             prompt,
-            tokenizer,
+            reader,
+            ReplyControl(reader, tokenizer, think_budget=think_budget, loop_check=loop_check),
             max_answer_tokens=max_answer_tokens,
             stop=stop,
             tokenizer_seconds=0.0 if loaded_before else self._tokenizer_seconds,

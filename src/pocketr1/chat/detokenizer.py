@@ -30,6 +30,11 @@ class IncrementalDetokenizer:
         self._ids: list[int] = []
         self._shown = 0  # how many of _ids have been shown; those before are context
 
+    @property
+    def waits(self) -> bool:
+        """Whether the ids so far end inside a character."""
+        return bool(self._utf8.getstate()[0]) or self._shown < len(self._ids)
+
     def feed(self, token_id: int) -> str:
         """Take one id, return the text that is now certain (often ``""``)."""
         if token_id in self._skipped:

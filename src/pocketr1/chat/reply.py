@@ -9,10 +9,10 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pocketr1.chat.detokenizer import IncrementalDetokenizer
-from pocketr1.chat.reasoning import CLOSE, OPEN, Delta, ReasoningSplitter
+from pocketr1.chat.control import ReplyControl
+from pocketr1.chat.reader import ReplyReader
+from pocketr1.chat.reasoning import CLOSE, Delta
 from pocketr1.chat.template import Prompt
-from pocketr1.chat.tokenizer import Tokenizer
 from pocketr1.engine.stop import StopMatcher
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ class Reply:
     prompt_tokens: length of the prompt; reused_tokens: how many of them were computed before.
     completion_tokens: length of ``token_ids``; answer_tokens: how many of them came behind
         ``</think>``.
+    thought_closed: why the thought was closed before the model closed it, ``budget`` or ``loop``,
+        otherwise ``None``; the tokens that closed it are in ``text`` and ``token_ids``, but for a
+        budget of 0, whose empty thought stands in the prompt.
+    answer_closed: ``loop`` where the answer was ended because it went round in circles, otherwise
+        ``None``; finish_reason is then ``length``: the answer is not whole.
     finish_reason: ``stop`` (the model ended, or a stop string came), ``length`` (max_tokens,
         max_answer_tokens, or the context full), ``cancelled`` (``Engine.cancel``), ``closed`` (the
         stream was closed or interrupted). context_full: whether the context is what ended it.
@@ -66,6 +71,8 @@ class Reply:
     finish_reason: str
     timings: Timings
     speculated: Speculated | None = None
+    thought_closed: str | None = None
+    answer_closed: str | None = None
     context_full: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,7 +91,8 @@ class ReplyStream(Iterator[Delta]):
         self,
         generation: Generation,
         prompt: Prompt,
-        tokenizer: Tokenizer,
+        reader: ReplyReader,
+        control: ReplyControl,
         *,
         max_answer_tokens: int | None,
         stop: Iterable[str],
@@ -97,13 +105,9 @@ class ReplyStream(Iterator[Delta]):
         self._generation = generation
         self._max_answer_tokens = max_answer_tokens
         self._on_end = on_end
-        self._detokenizer = IncrementalDetokenizer(tokenizer)
-        self._tags = {
-            token.id: token.content
-            for token in map(tokenizer.added_tokens.get, (OPEN, CLOSE))
-            if token is not None
-        }
-        self._splitter = ReasoningSplitter(prompt.thinking, textual=len(self._tags) < 2)
+        self._reader = reader
+        self._control = control
+        self._skipped = prompt.skipped
         self._stop = StopMatcher(stop)
         self._waiting: deque[Delta] = deque()
         self._written: list[str] = []
@@ -117,7 +121,7 @@ class ReplyStream(Iterator[Delta]):
     @property
     def in_answer(self) -> bool:
         """Whether the next piece belongs to the answer."""
-        return self._splitter.in_answer
+        return self._reader.in_answer
 
     @property
     def reply(self) -> Reply:
@@ -141,6 +145,8 @@ class ReplyStream(Iterator[Delta]):
                 first_token=self._first_token_seconds,
             ),
             speculated=generation.speculated,
+            thought_closed="budget" if self._skipped else self._control.thought_closed,
+            answer_closed=self._control.answer_closed,
             context_full=generation.context_full and self.finish_reason == "length",
         )
 
@@ -187,15 +193,10 @@ class ReplyStream(Iterator[Delta]):
             return
         if not self._first_token_seconds:
             self._first_token_seconds = perf_counter() - self._began + self._prompt_seconds
-        was_answer = self._splitter.in_answer
-        tag = self._tags.get(token.id) if len(self._tags) == 2 else None
-        if tag is None:
-            self._write(self._detokenizer.feed(token.id))
-        else:
-            self._write(self._detokenizer.finish())
-            self._written.append(tag)
-            self._show(self._splitter.tag(tag))
-        self._answer_tokens += was_answer and self._splitter.in_answer
+        was_answer = self._reader.in_answer
+        text, deltas = self._reader.feed(token.id)
+        self._write(text, deltas)
+        self._answer_tokens += was_answer and self._reader.in_answer
         if self._stop.stopped is not None:
             self._generation.close()
             self._end("stop")
@@ -204,10 +205,21 @@ class ReplyStream(Iterator[Delta]):
         elif self._answer_tokens == self._max_answer_tokens:
             self._generation.close()
             self._end("length")
+        else:
+            self._steer(token.id, text)
 
-    def _write(self, text: str) -> None:
+    def _steer(self, token_id: int, text: str) -> None:
+        """Let the thought be closed, or the answer ended, where it is time."""
+        given = self._control.take(token_id, text)
+        if given:
+            self._generation.force(given)
+        elif self._control.answer_closed is not None:
+            self._generation.close()
+            self._end("length")
+
+    def _write(self, text: str, deltas: list[Delta]) -> None:
         self._written.append(text)
-        self._show(self._splitter.feed(text))
+        self._show(deltas)
         if self._stop.stopped is not None:
             # It ends in this piece; it may begin before, where the splitter held back half a tag.
             whole = "".join(self._written)
@@ -226,8 +238,7 @@ class ReplyStream(Iterator[Delta]):
 
     def _end(self, reason: str) -> None:
         if self._stop.stopped is None:
-            self._write(self._detokenizer.finish())
-            self._show(self._splitter.finish())
+            self._write(*self._reader.finish())
             held = self._stop.finish()
             if held:
                 self._shown["answer"].append(held)

@@ -59,11 +59,13 @@ class Prompt:
     ids: its tokens, with exactly one BOS where the model has one.
     text: what they stand for.
     thinking: the prompt ends inside ``<think>``: the reply starts with the thought.
+    skipped: a thought would have been opened, but an empty one stands in the prompt, as asked.
     """
 
     ids: tuple[int, ...]
     text: str
     thinking: bool
+    skipped: bool = False
 
 
 class ChatTemplate:
@@ -177,7 +179,7 @@ class ChatTemplate:
         """
         variables["add_generation_prompt"] = add_generation_prompt
         text, marked = self._render_twice(messages, variables)
-        thinking = False
+        thinking = skipped = False
         if add_generation_prompt:
             tail = marked.rstrip("\n")
             thinking = tail.endswith(OPEN)
@@ -189,8 +191,9 @@ class ChatTemplate:
             if skip_thought and thinking:
                 empty = f"\n\n{CLOSE}\n\n"
                 text, marked = text.rstrip("\n") + empty, marked.rstrip("\n") + empty
-                thinking = False
-        return Prompt(tuple(self._with_one_bos(self._encode(text, marked))), text, thinking)
+                thinking, skipped = False, True
+        ids = self._with_one_bos(self._encode(text, marked))
+        return Prompt(tuple(ids), text, thinking, skipped)
 
     def _encode(self, text: str, marked: str) -> list[int]:
         ids: list[int] = []

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pocketr1.engine.window import FullContext
 
 __all__ = [
+    "Limits",
     "Printer",
     "Question",
     "answer",
@@ -27,15 +28,24 @@ __all__ = [
 
 
 @dataclass(frozen=True)
+class Limits:
+    """Where a reply ends; as :meth:`pocketr1.chat.Chat.stream` takes it."""
+
+    max_tokens: int | None = None
+    max_answer_tokens: int | None = None
+    think_budget: int | None = None
+    loop_check: bool = True
+
+
+@dataclass(frozen=True)
 class Question:
-    """raw: continue ``text`` as it stands; ``system`` and ``max_answer_tokens`` are then unused."""
+    """raw: continue ``text`` as it stands; of ``system`` and limits only max_tokens then counts."""
 
     text: str
     sampling: Sampling
     raw: bool = False
     system: str | None = None
-    max_tokens: int | None = None
-    max_answer_tokens: int | None = None
+    limits: Limits = Limits()
     stop: tuple[str, ...] = ()
     full_context: FullContext = "stop"
 
@@ -112,8 +122,7 @@ def answer(
     ) as chat:
         reply = chat.send(
             question.text,
-            max_tokens=question.max_tokens,
-            max_answer_tokens=question.max_answer_tokens,
+            **asdict(question.limits),
             stop=question.stop,
             on_delta=on_delta,
         )
@@ -131,6 +140,8 @@ def reply_document(reply: Reply) -> dict[str, Any]:
         "prompt_tokens": reply.prompt_tokens,
         "completion_tokens": reply.completion_tokens,
         "finish_reason": reply.finish_reason,
+        "thought_closed": reply.thought_closed,
+        "answer_closed": reply.answer_closed,
         "context_full": reply.context_full,
         "speculation": _counts(reply.speculated),
         "timings": {
@@ -163,7 +174,7 @@ def _continue(
     generation = engine.generate(
         ids,
         question.sampling,
-        max_tokens=question.max_tokens,
+        max_tokens=question.limits.max_tokens,
         stop=question.stop,
         detokenizer=IncrementalDetokenizer(tokenizer),
         speculation=speculation,
@@ -188,6 +199,8 @@ def _continue(
         "prompt_tokens": generation.prompt_tokens,
         "completion_tokens": len(generation.token_ids),
         "finish_reason": generation.finish_reason,
+        "thought_closed": None,
+        "answer_closed": None,
         "context_full": generation.context_full,
         "speculation": _counts(generation.speculated),
         "timings": {
@@ -202,6 +215,10 @@ def _continue(
 
 def summarize(document: dict[str, Any]) -> None:
     """Say on stderr how it went."""
+    for part in ("thought", "answer"):
+        why = document[f"{part}_closed"]
+        if why is not None:
+            say(f"cli-run-{part}-{why}")
     decoded = document["completion_tokens"] - 1
     seconds = document["timings"]["decode_s"]
     speed = f"{decoded / seconds:.1f}" if decoded > 0 and seconds > 0 else "–"

@@ -5,18 +5,26 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketr1 import messages
 from pocketr1.cli import layout
-from pocketr1.cli.answer import Printer, checked_full_context, reply_document, summarize
+from pocketr1.cli.answer import (
+    Limits,
+    Printer,
+    checked_full_context,
+    reply_document,
+    summarize,
+)
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.kvstore import KVStats, KVStore, StoreWatch, store_options
 from pocketr1.cli.options import Cpus, FullContext, KvFormat, MaxContext, Model, Threads
 from pocketr1.cli.output import is_terminal, print_error, say
 from pocketr1.cli.sampling import (
+    LoopCheck,
     MaxAnswerTokens,
     MaxTokens,
     MinP,
@@ -24,6 +32,7 @@ from pocketr1.cli.sampling import (
     Seed,
     System,
     Temperature,
+    ThinkBudget,
     TopK,
     TopP,
     make_sampling,
@@ -45,6 +54,8 @@ def chat(
     model: Model,
     max_tokens: MaxTokens = None,
     max_answer_tokens: MaxAnswerTokens = None,
+    think_budget: ThinkBudget = None,
+    loop_check: LoopCheck = True,
     temperature: Temperature = None,
     top_p: TopP = None,
     top_k: TopK = None,
@@ -71,6 +82,10 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
+    from pocketr1.chat.control import check_think_budget
+
+    check_think_budget(think_budget)
+    limits = Limits(max_tokens, max_answer_tokens, think_budget, loop_check)
     when_full = checked_full_context(full_context)
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
@@ -90,9 +105,7 @@ def chat(
     ):
         if model == "tiny":
             say("cli-chat-tiny")
-        talk = _Talk(
-            engine, sampling, system, max_tokens, max_answer_tokens, speculation, when_full
-        )
+        talk = _Talk(engine, sampling, system, limits, speculation, when_full)
         talk.watch = StoreWatch(engine) if kv_stats else None
         if is_terminal(sys.stdin):
             _keep_history()
@@ -109,15 +122,13 @@ class _Talk:
         engine: Engine,
         sampling: Sampling,
         system: str | None,
-        max_tokens: int | None,
-        max_answer_tokens: int | None,
+        limits: Limits,
         speculation: Speculation | None,
         full_context: WhenFull,
     ) -> None:
         self._engine = engine
         self._sampling = sampling
-        self._max_tokens = max_tokens
-        self._max_answer_tokens = max_answer_tokens
+        self._limits = limits
         self._speculation = speculation
         self._full_context = full_context
         self.watch: StoreWatch | None = None
@@ -160,12 +171,7 @@ class _Talk:
         printer = Printer()
         try:
             with cancel_on_interrupt(self._engine):
-                reply = self._chat.send(
-                    line,
-                    max_tokens=self._max_tokens,
-                    max_answer_tokens=self._max_answer_tokens,
-                    on_delta=printer,
-                )
+                reply = self._chat.send(line, on_delta=printer, **asdict(self._limits))
         except (ContextFullError, ChatError) as error:
             # The conversation is as it was before; the user may /reset or ask something else.
             print_error(error, as_json=False)

@@ -13,7 +13,7 @@ from pocketr1.cli.numbers import decimal, points, whole
 from pocketr1.cli.options import Cpus, Json, MaxContext, Model, Threads
 from pocketr1.cli.output import print_json, say
 from pocketr1.cli.progress import progress_bar
-from pocketr1.cli.sampling import Seed, Temperature, TopP
+from pocketr1.cli.sampling import Seed, Temperature, ThinkBudget, TopP
 from pocketr1.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def evaluate(
     max_tokens: Annotated[
         int, _count("--max-tokens", "cli-option-evaluate-max-tokens", "4096")
     ] = 4096,
+    think_budget: ThinkBudget = None,
     batch: Annotated[int, _count("--batch", "cli-option-batch", "16")] = 16,
     text_tokens: Annotated[int | None, _count("--text-tokens", "cli-option-text-tokens")] = None,
     window: Annotated[int, _count("--window", "cli-option-window", "512")] = 512,
@@ -94,6 +95,7 @@ def evaluate(
         sampling=_sampling(temperature, top_p, seed),
         seeds=seeds,
         max_tokens=max_tokens,
+        think_budget=think_budget,
         batch=batch,
         limit=limit,
         text_tokens=text_tokens,

@@ -22,12 +22,16 @@ A failure is a document too, with exit code 1 or 2:
 user's language.
 
 `run`: `text` all that was written, `reasoning`, `answer`, `token_ids` (without the end-of-text
-token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `context_full`, `speculation`
-(tokens drafted, accepted and rejected, and steps behind the prompt; null without speculation),
-`timings` in seconds (`load_s`, `tokenizer_s`, `prompt_s` template and encoding, `prefill_s`,
-`decode_s`, `ttft_s` from the question to the first token), `seed`, `kv_store` (`path`,
-`restored_tokens`, `restore_s`, `stored_pages`, `stored_kv_bytes`, `written_bytes` given to the
-system to write, log included; null with `--kv-store off`).
+token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `context_full`, `thought_closed`,
+`answer_closed`, `speculation` (tokens drafted, accepted and rejected, and steps behind the prompt;
+null without speculation), `timings` in seconds (`load_s`, `tokenizer_s`, `prompt_s` template and
+encoding, `prefill_s`, `decode_s`, `ttft_s` from the question to the first token), `seed`,
+`kv_store` (`path`, `restored_tokens`, `restore_s`, `stored_pages`, `stored_kv_bytes`,
+`written_bytes` given to the system to write, log included; null with `--kv-store off`).
+
+`thought_closed`: why the reasoning was closed for the model, `budget` or `loop`, otherwise null.
+`answer_closed`: `loop` where the answer went in circles and was ended (`finish_reason` is then
+`length`), otherwise null.
 
 `finish_reason`: `stop` the model ended or a stop string came; `length` a limit of tokens was
 reached, or the context is full (`context_full`); `cancelled` Ctrl-C (exit code 1).

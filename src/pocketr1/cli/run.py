@@ -8,13 +8,21 @@ from typing import Annotated
 
 import typer
 
-from pocketr1.cli.answer import Printer, Question, answer, checked_full_context, summarize
+from pocketr1.cli.answer import (
+    Limits,
+    Printer,
+    Question,
+    answer,
+    checked_full_context,
+    summarize,
+)
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.kvstore import KVStats, KVStore, StoreWatch, store_options
 from pocketr1.cli.options import Cpus, FullContext, Json, KvFormat, MaxContext, Model, Threads
 from pocketr1.cli.output import print_json, say
 from pocketr1.cli.sampling import (
+    LoopCheck,
     MaxAnswerTokens,
     MaxTokens,
     MinP,
@@ -23,6 +31,7 @@ from pocketr1.cli.sampling import (
     Stop,
     System,
     Temperature,
+    ThinkBudget,
     TopK,
     TopP,
     make_sampling,
@@ -39,6 +48,8 @@ def run(
     raw: Annotated[bool, typer.Option("--raw", help="cli-option-raw")] = False,
     max_tokens: MaxTokens = None,
     max_answer_tokens: MaxAnswerTokens = None,
+    think_budget: ThinkBudget = None,
+    loop_check: LoopCheck = True,
     temperature: Temperature = None,
     top_p: TopP = None,
     top_k: TopK = None,
@@ -68,7 +79,11 @@ def run(
         seed=seed,
     )
     if raw:
-        for option, value in (("--system", system), ("--max-answer-tokens", max_answer_tokens)):
+        for option, value in (
+            ("--system", system),
+            ("--max-answer-tokens", max_answer_tokens),
+            ("--think-budget", think_budget),
+        ):
             if value is not None:
                 raise UsageError("cli-raw-option", option=option)
     text = prompt
@@ -76,16 +91,12 @@ def run(
         text = sys.stdin.read() if sys.stdin is not None else ""
     if not text.strip():
         raise UsageError("cli-prompt-empty")
-    question = Question(
-        text,
-        sampling,
-        raw,
-        system,
-        max_tokens,
-        max_answer_tokens,
-        tuple(stop or ()),
-        checked_full_context(full_context),
-    )
+    from pocketr1.chat.control import check_think_budget
+
+    check_think_budget(think_budget)
+    limits = Limits(max_tokens, max_answer_tokens, think_budget, loop_check)
+    when_full = checked_full_context(full_context)
+    question = Question(text, sampling, raw, system, limits, tuple(stop or ()), when_full)
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 

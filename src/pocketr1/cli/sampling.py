@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pocketr1.engine import Sampling
 
 __all__ = [
+    "LoopCheck",
     "MaxAnswerTokens",
     "MaxTokens",
     "MinP",
@@ -21,6 +22,7 @@ __all__ = [
     "Stop",
     "System",
     "Temperature",
+    "ThinkBudget",
     "TopK",
     "TopP",
     "make_sampling",
@@ -44,6 +46,12 @@ MaxTokens: TypeAlias = Annotated[
 ]
 MaxAnswerTokens: TypeAlias = Annotated[
     int | None, _number("--max-answer-tokens", "N", whole, "cli-option-max-answer-tokens")
+]
+ThinkBudget: TypeAlias = Annotated[
+    int | None, _number("--think-budget", "N", whole, "cli-option-think-budget")
+]
+LoopCheck: TypeAlias = Annotated[
+    bool, typer.Option("--loop-check/--no-loop-check", help="cli-option-loop-check")
 ]
 Temperature: TypeAlias = Annotated[
     float | None, _number("--temperature", "T", decimal, "cli-option-temperature", "0.6")

@@ -43,13 +43,14 @@ def complete_many(
     requests: Iterable[Request],
     batch: int,
     advance: Callable[[int], None],
+    watch: Callable[[Generation], None],
     *,
     seen: int,
 ) -> Iterator[Completion]:
     """Yield the completion of every request; at most ``batch`` of them hold pages at a time.
 
-    advance: see :meth:`Engine.generate_many`; seen: the engine's count of cancels when the answers
-    were asked for.
+    advance, watch: see :meth:`Engine.generate_many`; seen: the engine's count of cancels when the
+    answers were asked for.
     """
     waiting = iter(requests)
     active: list[Generation] = []
@@ -64,6 +65,7 @@ def complete_many(
                 active.append(generation)
                 engine._check_usable()
                 generation._take(generation._prefill())
+                watch(generation)
                 advance(len(request.ids) + len(generation.token_ids))
                 if generation.finish_reason is not None:
                     active.remove(generation)
@@ -73,6 +75,7 @@ def complete_many(
             engine._check_usable()
             for generation, logits in zip(active, _decode(engine, active, seen), strict=True):
                 generation._take(logits)
+                watch(generation)
             advance(len(active))
             finished = [g for g in active if g.finish_reason is not None]
             active = [g for g in active if g.finish_reason is None]

@@ -211,6 +211,7 @@ class Engine:
         stop_token_ids: Collection[int] | None = None,
         batch: int = DEFAULT_BATCH,
         advance: Callable[[int], None] = lambda _: None,
+        watch: Callable[[Generation], None] = lambda _: None,
         full_context: FullContext = "stop",
     ) -> Iterator[Completion]:
         """Yield the :class:`Completion` of every prompt, in the order in which they end.
@@ -220,7 +221,9 @@ class Engine:
         same arguments and the prompt's number as ``index``. ``prompts`` is read as room appears.
         A prompt that begins like one whose answer is being written shares its pages and computes
         only the rest; several answers to one prompt compute it once.
-        ``advance`` is told after each prompt and each step how many tokens that were.
+        ``advance`` is told after each prompt and each step how many tokens that were; ``watch``
+        sees each :class:`Generation` after each of its tokens, and may give it what comes next
+        (:meth:`Generation.force`); it is not to iterate or close it.
         There is no speculation here: the sequences beside it fill a step's rows with sure tokens.
 
         Raises UsageError for bad arguments (``batch-value``), and while iterating what
@@ -235,7 +238,7 @@ class Engine:
             self._request(ids, sampling, max_tokens, stop_token_ids, index, full_context)
             for index, ids in enumerate(prompts)
         )
-        return complete_many(self, requests, batch, advance, seen=self._cancels)
+        return complete_many(self, requests, batch, advance, watch, seen=self._cancels)
 
     def sequence(self) -> Sequence:
         """Return a new, empty :class:`Sequence`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
@@ -15,7 +16,7 @@ from pocketr1.engine.sampling import Sampling
 from pocketr1.engine.sequence import Sequence
 from pocketr1.engine.speculation import Lookahead, Speculated, Speculation
 from pocketr1.engine.stop import StopMatcher
-from pocketr1.engine.tokens import TokenArray
+from pocketr1.engine.tokens import TokenArray, TokenIds, as_token_array
 from pocketr1.engine.window import Window
 from pocketr1.errors import CancelledError, ContextFullError, EngineError
 
@@ -78,7 +79,8 @@ class Generation(Iterator[Token]):
     seed: the seed the random numbers are keyed by.
     prompt_tokens: length of the prompt; reused_tokens: how many of them a given sequence held;
         restored_tokens: how many more came from the K/V store.
-    token_ids: the ids yielded so far.
+    index: the number of the answer, which keys the random numbers beside the seed.
+    token_ids: the ids yielded so far, given ones (:meth:`force`) among them.
     tail: text still held back when the last token came (possible stop string that was none,
         incomplete character); to be shown behind the last token's text.
     stop_string: the stop string that was found, or ``None``.
@@ -103,6 +105,7 @@ class Generation(Iterator[Token]):
         self.seed: int = sampling.seed
         self.prompt_tokens = len(request.ids)
         self.reused_tokens = self.restored_tokens = 0
+        self.index = request.index
         self.token_ids: list[int] = []
         self.tail = ""
         self.prefill_seconds = 0.0
@@ -124,6 +127,8 @@ class Generation(Iterator[Token]):
         # Prompt and answer, as the repetition penalty sees them; grows by doubling.
         self._history = np.array(request.ids, dtype=np.int32)
         self._length = self.prompt_tokens
+        # Tokens that come next whatever the model would write.
+        self._forced: deque[int] = deque()
         self._window = Window(engine.max_context, self.prompt_tokens)
         # Tokens of the text that the sequence does not hold any more.
         self._dropped = 0
@@ -157,6 +162,17 @@ class Generation(Iterator[Token]):
             raise StopIteration
         return token
 
+    def force(self, ids: TokenIds) -> None:
+        """Let ``ids`` come next, behind those given before, in place of what would be drawn.
+
+        They are yielded, computed and counted as any token: ``max_tokens``, stop strings and
+        end-of-text tokens hold for them too. No random number is used up, so that the tokens behind
+        are drawn as they would be behind the same text. Without effect when it has ended.
+
+        Raises UsageError for bad ids.
+        """
+        self._forced.extend(as_token_array(ids, self._engine.vocab_size).tolist())
+
     def close(self) -> None:
         """End the generation and free what it holds; harmless when it has ended."""
         if self.finish_reason is None:
@@ -181,7 +197,7 @@ class Generation(Iterator[Token]):
 
     def _take(self, logits: npt.NDArray[np.float32]) -> Token | None:
         """Draw the token that follows and see whether it is the last; ``None`` ends the text."""
-        token = self._sample(logits)
+        token = self._forced.popleft() if self._forced else self._sample(logits)
         if token in self._request.stop_token_ids:
             self._end("stop")
             return None

@@ -188,6 +188,7 @@ class _Evaluation:
                 options.max_tokens,
                 options.think,
                 options.batch,
+                options.think_budget,
             )
             for turn in range(options.seeds)
         ]

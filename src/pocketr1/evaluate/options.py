@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from pocketr1.chat.control import check_think_budget
 from pocketr1.engine import Sampling
 from pocketr1.engine.batch import DEFAULT_BATCH
 from pocketr1.errors import UsageError
@@ -24,12 +25,14 @@ class EvaluateOptions:
     seeds: times that each problem is answered, with the seeds that follow.
     max_tokens: of an answer, thought included. batch: answers written together.
     limit: problems of a task that are used, the first ones; None: all. think: let the models think.
+    think_budget: tokens of thought, behind which it is closed and the answer follows; None: any
+        number.
     text_tokens: tokens of the text that are used, the first ones; None: all. window: tokens that
         are read in one go.
     max_drop: points of accuracy that may be lost in a task, with 95% confidence.
     max_kld: mean divergence that is allowed, nats per token, with 95% confidence; None: any.
 
-    Raises UsageError (``evaluate-value``, ``evaluate-greedy-seeds``).
+    Raises UsageError (``evaluate-value``, ``evaluate-greedy-seeds``, ``chat-think-budget``).
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -38,6 +41,7 @@ class EvaluateOptions:
     batch: int = DEFAULT_BATCH
     limit: int | None = None
     think: bool = True
+    think_budget: int | None = None
     text_tokens: int | None = None
     window: int = WINDOW
     max_drop: float = 8.0
@@ -50,6 +54,7 @@ class EvaluateOptions:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 self._refuse(name, value, ">= 1")
+        check_think_budget(self.think_budget)
         if not _number(self.max_drop) or not 0 <= self.max_drop <= 100:
             self._refuse("max_drop", self.max_drop, "0 … 100")
         if self.max_kld is not None and (not _number(self.max_kld) or self.max_kld < 0):
@@ -75,6 +80,7 @@ class EvaluateOptions:
             "max_tokens": self.max_tokens,
             "limit": self.limit,
             "think": self.think,
+            "think_budget": self.think_budget,
             "window": self.window,
             "text_tokens": self.text_tokens,
             "max_drop": self.max_drop,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pocketr1.engine.looping import is_looping
 from pocketr1.measure.accuracy import PairedDifference, Proportion
 from pocketr1.measure.answers import final_answer, normal_form, same_answer
 from pocketr1.measure.divergence import (
@@ -13,7 +14,6 @@ from pocketr1.measure.divergence import (
     compare_logits,
     kl_divergence,
 )
-from pocketr1.measure.looping import is_looping
 from pocketr1.measure.overlap import Overlap, overlap
 from pocketr1.measure.perplexity import Perplexity, perplexity, token_losses
 from pocketr1.measure.problems import TaskProblem, read_task

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from pocketr1.chat import ChatTemplate, load_tokenizer, split_reasoning
-from pocketr1.engine import Engine, Sampling
+from pocketr1.chat.control import ReplyControl, check_think_budget
+from pocketr1.chat.reader import ReplyReader
+from pocketr1.chat.template import Prompt
+from pocketr1.chat.tokenizer import Tokenizer
+from pocketr1.engine import Engine, Generation, Sampling
 from pocketr1.engine.batch import DEFAULT_BATCH
 from pocketr1.engine.window import FullContext
 from pocketr1.measure.answers import final_answer, same_answer
@@ -26,15 +30,22 @@ class Answering:
 
     sampling: how tokens are drawn. max_tokens: of thought and answer together. think: False ends
     the thought before it begins (``ChatTemplate.encode(skip_thought=True)``). batch: how many
-    answers are written together; it changes nothing but time and memory. full_context: see
-    ``Engine.generate``.
+    answers are written together; it changes nothing but time and memory. think_budget: tokens of
+    thought, behind which it is closed (:class:`pocketr1.chat.control.ReplyControl`); None: any
+    number; 0 is what ``think=False`` is. full_context: see ``Engine.generate``.
+
+    Raises UsageError (``chat-think-budget``).
     """
 
     sampling: Sampling = _GREEDY
     max_tokens: int = 2048
     think: bool = True
     batch: int = DEFAULT_BATCH
+    think_budget: int | None = None
     full_context: FullContext = "stop"
+
+    def __post_init__(self) -> None:
+        check_think_budget(self.think_budget)
 
 
 @dataclass(frozen=True)
@@ -147,10 +158,9 @@ def answer_all(
     """Put every problem to a model, each in a conversation of its own; replies in their order."""
     tokenizer = load_tokenizer(engine.path)
     template = ChatTemplate.load(engine.path, tokenizer)
+    skips = not answering.think or answering.think_budget == 0
     prompts = [
-        template.encode(
-            [{"role": "user", "content": problem.question}], skip_thought=not answering.think
-        )
+        template.encode([{"role": "user", "content": problem.question}], skip_thought=skips)
         for problem in problems
     ]
     ends = {*engine.spec.eos_token_ids, tokenizer.eos_id}
@@ -161,6 +171,7 @@ def answer_all(
         max_tokens=answering.max_tokens,
         stop_token_ids=[end for end in ends if end is not None],
         batch=answering.batch,
+        watch=_Budget(tokenizer, prompts, answering.think_budget),
         full_context=answering.full_context,
     )
     for done, completion in enumerate(completions, 1):
@@ -177,6 +188,35 @@ def answer_all(
         if progress is not None:
             progress(done, len(problems))
     return [reply for reply in replies if reply is not None]
+
+
+class _Budget:
+    """Closes the thoughts of many replies; does nothing where there is no budget."""
+
+    def __init__(self, tokenizer: Tokenizer, prompts: Sequence[Prompt], budget: int | None) -> None:
+        self._tokenizer, self._prompts, self._budget = tokenizer, prompts, budget
+        self._open: dict[int, tuple[ReplyReader, ReplyControl]] = {}
+
+    def __call__(self, generation: Generation) -> None:
+        """Take a reply's newest token."""
+        if self._budget is None:
+            return
+        index = generation.index
+        if index not in self._open:
+            reader = ReplyReader(self._tokenizer, self._prompts[index].thinking)
+            control = ReplyControl(
+                reader, self._tokenizer, think_budget=self._budget, loop_check=False
+            )
+            self._open[index] = reader, control
+        if generation.finish_reason is not None:
+            del self._open[index]
+            return
+        reader, control = self._open[index]
+        token = generation.token_ids[-1]
+        text, _ = reader.feed(token)
+        given = control.take(token, text)
+        if given:
+            generation.force(given)
 
 
 def score_exactly(problem: TaskProblem, reply: Reply) -> Outcome:

@@ -71,6 +71,12 @@ TEXTS: dict[str, Text] = {
         mend_en="A message has a role (system, user, assistant, tool) and a text as its content.",
         mend_zh="每条消息须有角色（system、user、assistant、tool）和文本内容。",
     ),
+    "chat-think-budget": Text(
+        what_en="A thought cannot have {value!r} tokens.",
+        what_zh="思考的词元数不能是 {value!r}。",
+        mend_en="Use a whole number, 0 for no thought, or None (no --think-budget) for any length.",
+        mend_zh="请使用整数：0 表示不思考；用 None（或不加 --think-budget）表示不限长度。",
+    ),
     "chat-limit-value": Text(
         what_en="{name} cannot be {value!r}.",
         what_zh="{name} 不能是 {value!r}。",

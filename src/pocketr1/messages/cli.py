@@ -244,6 +244,18 @@ TEXTS: dict[str, Text] = {
     "cli-inspect-verified": Text("hashes and values", "哈希与数值"),
     "cli-verified": Text("verified, every byte", "已逐字节校验"),
     "cli-not-verified": Text("not verified (--verify)", "未校验（--verify）"),
+    "cli-run-thought-budget": Text(
+        "The reasoning was closed: it had used up its --think-budget.",
+        "推理已结束：已用完 --think-budget 给定的词元数。",
+    ),
+    "cli-run-thought-loop": Text(
+        "The reasoning was closed: it repeated itself over and over (--no-loop-check lets it).",
+        "推理已结束：它在不断自我重复（可用 --no-loop-check 不作检查）。",
+    ),
+    "cli-run-answer-loop": Text(
+        "The answer was ended: it repeated itself over and over (--no-loop-check lets it).",
+        "回答已结束：它在不断自我重复（可用 --no-loop-check 不作检查）。",
+    ),
     "cli-run-summary": Text(
         "{prompt} + {completion} tokens, {speed} tok/s, first after {first} s, ended by: {reason}",
         "{prompt} + {completion} 个词元，{speed} 词元/秒，首个 {first} 秒，结束原因：{reason}",

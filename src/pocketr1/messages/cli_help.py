@@ -214,6 +214,14 @@ TEXTS: dict[str, Text] = {
         "Most tokens of the answer, counted after the reasoning.",
         "回答的词元上限，从推理结束后算起。",
     ),
+    "cli-option-think-budget": Text(
+        "Most tokens of the reasoning; it is then closed and the answer follows. 0: no reasoning.",
+        "推理的词元上限；达到后结束推理，接着给出回答。0 表示不推理。",
+    ),
+    "cli-option-loop-check": Text(
+        "End reasoning, or an answer, that repeats itself over and over.",
+        "推理或回答不断自我重复时将其结束。",
+    ),
     "cli-option-temperature": Text(
         "How freely to choose; 0 always takes the likeliest token.",
         "选择的自由程度；0 表示总取最可能的词元。",

@@ -198,6 +198,8 @@ RUN_KEYS = {
     "prompt_tokens",
     "completion_tokens",
     "finish_reason",
+    "thought_closed",
+    "answer_closed",
     "context_full",
     "speculation",
     "timings",
@@ -222,6 +224,32 @@ def test_run_gives_the_document_that_is_promised(
     if raw:
         assert tree["answer"] == tree["text"]
         assert tree["reasoning"] == ""
+
+
+@pytest.mark.parametrize("budget", [0, 7])
+def test_run_closes_a_thought_at_its_budget_and_says_so(
+    budget: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    line = ["run", "tiny", "What is 17 + 25?", "--temperature", "0", "--think-budget", str(budget)]
+    assert main([*line, "--json"]) == 0
+    tree = json.loads(capfd.readouterr().out)
+    assert (tree["thought_closed"], tree["finish_reason"]) == ("budget", "stop")
+    assert tree["answer"]
+    assert bool(tree["reasoning"]) == bool(budget)
+    assert main(line) == 0
+    shown = capfd.readouterr()
+    assert shown.out.strip() == tree["answer"]
+    assert "--think-budget" in shown.err
+
+
+def test_a_budget_that_cannot_be_is_misuse_before_anything_is_loaded(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for command in (["run", "missing", "Hi"], ["chat", "missing"], ["evaluate", "missing"]):
+        assert main([*command, "--think-budget", "-1"]) == 2
+    assert main(["run", "tiny", "Hi", "--raw", "--think-budget", "3"]) == 2
+    assert "--raw" in capfd.readouterr().err
 
 
 def test_run_reports_a_seed_it_chose_itself(

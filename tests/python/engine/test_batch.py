@@ -141,3 +141,25 @@ def test_a_bad_prompt_behind_good_ones_raises_and_frees_their_pages(engine: Engi
 def test_a_batch_of_no_size_is_refused(engine: Engine, batch: int) -> None:
     with pytest.raises(pocketr1.UsageError, match="1"):
         engine.generate_many(PROMPTS, batch=batch)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_given_tokens_come_where_they_are_given_and_nowhere_else(
+    engine: Engine, batch: int
+) -> None:
+    sampling = pocketr1.Sampling(temperature=1.0, seed=7)
+
+    def watch(generation: pocketr1.Generation) -> None:
+        if generation.index in (1, 2) and len(generation.token_ids) == 4:
+            generation.force([9, generation.index])
+
+    together = engine.generate_many(
+        PROMPTS, sampling, max_tokens=12, batch=batch, stop_token_ids=(), watch=watch
+    )
+    for completion in together:
+        index, ids = completion.index, PROMPTS[completion.index]
+        plain = engine.generate(ids, sampling, max_tokens=12, stop_token_ids=(), index=index)
+        for _ in plain:
+            watch(plain)
+        assert completion.token_ids == tuple(plain.token_ids)
+        assert (completion.token_ids[4:6] == (9, index)) == (index in (1, 2))

@@ -244,3 +244,54 @@ def test_a_prompt_that_fills_the_context_exactly_is_taken(engine: Engine) -> Non
     engine.generate([1] * 48)
     with pytest.raises(ContextFullError):
         engine.generate([1] * 49)
+
+
+def test_given_tokens_come_next_and_the_text_goes_on_from_them(engine: Engine) -> None:
+    prompt = prompt_that(ends=False)
+    generation = engine.generate(prompt, GREEDY, max_tokens=12, stop_token_ids=())
+    first = [next(generation).id, next(generation).id]
+    given = [(first[1] + 3) % VOCAB, (first[0] + 1) % VOCAB]
+    generation.force(given[:1])
+    generation.force(given[1:])
+    rest = [token.id for token in generation]
+    assert rest[:2] == given
+    assert rest[2:] == greedy_tokens([*prompt, *first, *given], 8)
+    assert generation.token_ids == [*first, *rest]
+
+
+def test_given_tokens_may_come_first(engine: Engine) -> None:
+    generation = engine.generate([1, 2], GREEDY, max_tokens=5, stop_token_ids=())
+    generation.force([4, 4])
+    assert [token.id for token in generation] == [4, 4, *greedy_tokens([1, 2, 4, 4], 3)]
+
+
+def test_given_tokens_use_up_no_random_numbers(engine: Engine) -> None:
+    sampling = Sampling(temperature=1.0, seed=5)
+    generation = engine.generate([1, 2], sampling, max_tokens=9, stop_token_ids=())
+    generation.force([4, 6])
+    after = [token.id for token in generation][2:]
+    plain = engine.generate([1, 2, 4, 6], sampling, max_tokens=7, stop_token_ids=())
+    assert [token.id for token in plain] == after
+
+
+def test_limits_and_ends_hold_for_given_tokens(engine: Engine) -> None:
+    short = engine.generate([1], GREEDY, max_tokens=2, stop_token_ids=())
+    short.force([3, 4, 5])
+    assert [token.id for token in short] == [3, 4]
+    assert short.finish_reason == "length"
+    ended = engine.generate([1], GREEDY)
+    ended.force([3 if END != 3 else 4, END, 5])
+    assert len(list(ended)) == 1
+    assert ended.finish_reason == "stop"
+    stopped = engine.generate([1], GREEDY, stop="de", detokenizer=Letters(), stop_token_ids=())
+    stopped.force([2, 3, 4, 5])
+    assert "".join(token.text for token in stopped) == "c"
+    assert (stopped.finish_reason, stopped.stop_string) == ("stop", "de")
+
+
+@pytest.mark.parametrize("ids", [[VOCAB], [-1], "ab", [], [1.5]])
+def test_given_tokens_that_cannot_be_are_refused(engine: Engine, ids: list[int]) -> None:
+    generation = engine.generate([1], GREEDY, max_tokens=3, stop_token_ids=())
+    with pytest.raises(UsageError):
+        generation.force(ids)
+    assert [token.id for token in generation] == greedy_tokens([1], 3)

@@ -26,8 +26,11 @@ token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `context_full`, `
 `answer_closed`, `speculation` (tokens drafted, accepted and rejected, and steps behind the prompt;
 null without speculation), `timings` in seconds (`load_s`, `tokenizer_s`, `prompt_s` template and
 encoding, `prefill_s`, `decode_s`, `ttft_s` from the question to the first token), `seed`,
-`kv_store` (`path`, `restored_tokens`, `restore_s`, `stored_pages`, `stored_kv_bytes`,
-`written_bytes` given to the system to write, log included; null with `--kv-store off`).
+`kv_store`.
+
+`kv_store`: null with `--kv-store off`, otherwise `path`, `restored_tokens`, `restore_s`,
+`stored_pages`, `stored_kv_bytes` and `written_bytes`, which were given to the system to write, log
+included.
 
 `thought_closed`: why the reasoning was closed for the model, `budget` or `loop`, otherwise null.
 `answer_closed`: `loop` where the answer went in circles and was ended (`finish_reason` is then

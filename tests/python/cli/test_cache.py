@@ -51,7 +51,7 @@ def test_the_next_run_restores_what_the_first_stored(
     assert first["kv_store"]["written_bytes"] > first["kv_store"]["stored_kv_bytes"] > 0
     assert second["kv_store"]["restored_tokens"] == 64 * first["kv_store"]["stored_pages"]
     assert second["kv_store"]["path"] == str(own_cache)
-    section = reference().split("`run`:")[1].split("\n\n")[0]
+    section = reference().split("\n`kv_store`:")[1].split("\n\n")[0]
     assert first["kv_store"].keys() <= set(re.findall(r"`(\w+)`", section))
 
 

@@ -139,6 +139,23 @@ SHAPES: dict[str, dict[str, Any]] = {
         "use_sliding_window": False,
         "vocab_size": 151936,
     },
+    # Not published: 126 million weights, enough for a memory limit to tell.
+    "mid-random": {
+        **_QWEN2,
+        "bos_token_id": 499,
+        "eos_token_id": 496,
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "max_position_embeddings": 8192,
+        "max_window_layers": 8,
+        "num_attention_heads": 8,
+        "num_hidden_layers": 8,
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-06,
+        "rope_theta": 10000,
+        "sliding_window": 4096,
+        "vocab_size": 512,
+    },
     # Not published: small enough for tests and the demo, with sizes that are no multiple of 128.
     "tiny-random": {
         **_QWEN2,

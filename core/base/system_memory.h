@@ -14,6 +14,7 @@ namespace pocketr1 {
 
 class SystemMemory {
  public:
+  SystemMemory() = default;
   // Zeros, on the boundary of a system page. Throws std::bad_alloc.
   explicit SystemMemory(std::size_t bytes) : bytes_(bytes) {
     void* memory =
@@ -22,7 +23,12 @@ class SystemMemory {
     data_ = static_cast<std::uint8_t*>(memory);
   }
   SystemMemory(SystemMemory&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), bytes_(other.bytes_) {}
+      : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+  SystemMemory& operator=(SystemMemory&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
   SystemMemory(const SystemMemory&) = delete;
   SystemMemory& operator=(const SystemMemory&) = delete;
   ~SystemMemory() {
@@ -30,10 +36,11 @@ class SystemMemory {
   }
 
   std::uint8_t* data() const { return data_; }
+  std::size_t size() const { return bytes_; }
 
  private:
   std::uint8_t* data_ = nullptr;
-  std::size_t bytes_;
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace pocketr1

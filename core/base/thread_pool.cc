@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <system_error>
@@ -57,7 +58,7 @@ class Spin {
 
 }  // namespace
 
-ThreadPool::ThreadPool(unsigned threads) : state_(kClosed), process_(getpid()) {
+ThreadPool::ThreadPool(unsigned threads) : state_(kClosed), active_(threads), process_(getpid()) {
   try {
     for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
   } catch (const std::system_error& error) {
@@ -78,6 +79,7 @@ ThreadPool::~ThreadPool() {
   // A fork copies the memory but not the workers: joining them would wait forever, and so would
   // destroying a condition that they sleep on.
   static_cast<void>(wake_.release());
+  static_cast<void>(unpark_.release());
   static_cast<void>(new std::vector<std::thread>(std::move(workers_)));
 }
 
@@ -87,7 +89,24 @@ void ThreadPool::stop() {
     stopping_ = true;
   }
   wake_->notify_all();
+  unpark_->notify_all();
   for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::set_active(unsigned threads) {
+  {
+    const std::lock_guard lock(mutex_);
+    active_.store(std::clamp(threads, 1u, this->threads()), std::memory_order_relaxed);
+  }
+  wake_->notify_all();  // those that sleep there and take no part now move
+  unpark_->notify_all();
+}
+
+void ThreadPool::park(unsigned thread) {
+  std::unique_lock lock(mutex_);
+  parked_.fetch_add(1);
+  unpark_->wait(lock, [&] { return stopping_ || thread < active(); });
+  parked_.fetch_sub(1);
 }
 
 void ThreadPool::take_tasks(unsigned thread) {
@@ -109,12 +128,18 @@ void ThreadPool::work(unsigned thread) {
   std::uint64_t seen = 0;
   Spin spin;
   while (!stopping_.load(std::memory_order_relaxed)) {
+    if (thread >= active()) {
+      park(thread);
+      continue;
+    }
     std::uint64_t state = state_.load(std::memory_order_acquire);
     if (generation(state) == seen) {
       if (spin.poll()) continue;
       std::unique_lock lock(mutex_);
       sleepers_.fetch_add(1);
-      wake_->wait(lock, [&] { return stopping_ || generation(state_.load()) != seen; });
+      wake_->wait(lock, [&] {
+        return stopping_ || thread >= active() || generation(state_.load()) != seen;
+      });
       sleepers_.fetch_sub(1);
       continue;
     }
@@ -135,7 +160,7 @@ void ThreadPool::run_erased(std::size_t count, Erased task, void* context) {
   context_ = context;
   count_ = count;
   next_.store(0, std::memory_order_relaxed);
-  const bool shared = count > 1 && !workers_.empty();
+  const bool shared = count > 1 && active() > 1;
   if (shared) {
     const std::uint64_t next = generation(state_.load(std::memory_order_relaxed)) + 1;
     state_.store(next << kGenerationShift);

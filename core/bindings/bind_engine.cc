@@ -7,12 +7,17 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "base/cpu_features.h"
 #include "base/error.h"
@@ -60,6 +65,21 @@ PyModel open_checkpoint_model(const std::string& spec_json, const std::vector<st
   return {std::make_shared<Model>(parse_model_spec(Json::parse(spec_json)),
                                   open_checkpoint(files, tensors, mmap)),
           spec_json};
+}
+
+std::tuple<std::size_t, std::size_t, bool> stream_sizes(const PyModel& self) {
+  const Weights::StreamSizes sizes = self.model->weights().stream_sizes();
+  return {sizes.weights, sizes.ring, sizes.tiled};
+}
+
+// (resident, streamed, ring, read, speed, direct)
+using StreamRow = std::tuple<std::size_t, std::size_t, std::size_t, std::uint64_t, double, bool>;
+
+std::optional<StreamRow> stream_state(const PyModel& self) {
+  const WeightStream* stream = self.model->weights().stream();
+  if (stream == nullptr) return std::nullopt;
+  return StreamRow{stream->resident_bytes(), stream->streamed_bytes(), stream->ring_bytes(),
+                   stream->bytes_read(),     stream->read_speed(),     stream->direct()};
 }
 
 void set_adapter(const PyModel& self, const std::string& tensor, const Matrix& a, const Matrix& b) {
@@ -164,6 +184,12 @@ std::int32_t sample(Session& session, const Input<float, nb::ndim<1>>& logits, c
                         position);
 }
 
+void trim_memory() {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
+}
+
 std::vector<std::string> isas() {
   std::vector<std::string> names;
   for (Isa isa : runnable_isas()) names.emplace_back(isa_name(isa));
@@ -186,12 +212,32 @@ std::unique_ptr<Session> new_session(const PyModel& model, unsigned threads,
 void bind_engine(nb::module_& module) {
   module.def("isas", &isas, "Instruction sets this CPU can run, best last.");
 
+  module.def("trim_memory", &trim_memory,
+             "Gives memory that was freed back to the system, where the C library keeps it.");
+
   nb::class_<PyModel>(module, "Model", "Weights and spec, shared by sessions.")
       .def_static("open_bundle", &open_bundle, "path"_a, "mmap"_a = true)
       .def_static("open_checkpoint", &open_checkpoint_model, "spec_json"_a, "files"_a, "tensors"_a,
                   "mmap"_a = true)
       .def_ro("spec_json", &PyModel::spec_json)
       .def_prop_ro("weight_bytes", [](const PyModel& self) { return self.model->weight_bytes(); })
+      .def(
+          "set_resident_limit",
+          [](const PyModel& self, std::optional<std::size_t> bytes) {
+            const nb::gil_scoped_release release;
+            self.model->set_resident_limit(bytes);
+          },
+          "bytes"_a.none(),
+          "Keep at most so many bytes of weights in memory and stream the others in every pass;\n"
+          "None: map them, or read them once, as at first. Raises UsageError (usage-busy), and\n"
+          "what reading raises.")
+      .def_prop_ro(
+          "stream_sizes", &stream_sizes,
+          "What a limit would apply to: (bytes of the weights a pass goes through, bytes of the\n"
+          "ring, whether all of these weights are tiled).")
+      .def_prop_ro("stream", &stream_state,
+                   "(resident, streamed, ring, bytes read, bytes a second when it was opened,\n"
+                   "direct) of a model with a limit, in bytes; None without one.")
       .def("set_adapter", &set_adapter, "tensor"_a, "a"_a, "b"_a,
            "y += B (A x) for the weight of that name; A (rank, inputs), B (outputs, rank).")
       .def(
@@ -206,6 +252,9 @@ void bind_engine(nb::module_& module) {
            "kv_format"_a = "f16", "isa"_a = "")
       .def_prop_ro("isa", &Session::isa)
       .def_prop_ro("threads", &Session::threads)
+      .def_prop_ro("active_threads", &Session::active_threads)
+      .def("set_threads", &Session::set_threads, "threads"_a,
+           "How many of the threads compute from now on; the others sleep.")
       .def_prop_ro("kv_bytes", &Session::kv_bytes)
       .def_prop_ro("max_context", &Session::max_context)
       .def("create_sequence", &Session::create_sequence)

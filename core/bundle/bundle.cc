@@ -74,8 +74,13 @@ std::shared_ptr<const Bundle::State> Bundle::State::open(std::unique_ptr<FileSou
   options.inspect = [layout, shards](std::uint32_t segment, const std::uint8_t* bytes) {
     check_segment_values(*layout, segment, bytes, shards[layout->segments[segment].file]->name());
   };
-  WeightStore weights{layout->tensors, layout->segments,
-                      make_file_provider(shards, layout->segments, std::move(options))};
+  WeightStore weights{
+      layout->tensors, layout->segments,
+      make_file_provider(shards, layout->segments, std::move(options)),
+      [layout, shards](const TensorRef& tensor, const PartRef& rows, const std::uint8_t* bytes) {
+        const std::uint32_t file = layout->segments[rows.segment].file;
+        check_part_values(tensor, rows, bytes, shards[file]->name());
+      }};
   return std::make_shared<const State>(State{std::move(source), metadata->name(), std::move(text),
                                              layout, layout->metadata.at("model"),
                                              std::move(shards), std::move(weights)});

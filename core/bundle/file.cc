@@ -70,6 +70,10 @@ Mapping::~Mapping() {
   if (base_ != nullptr) ::munmap(base_, base_size_);
 }
 
+void Mapping::forget() const noexcept {
+  if (base_ != nullptr) ::madvise(base_, base_size_, MADV_DONTNEED);
+}
+
 std::shared_ptr<const File> File::open(const std::string& path, std::string_view error_code) {
   Descriptor descriptor(open_path(path, kOpenFlags));
   const int error = errno;
@@ -141,6 +145,23 @@ Mapping File::map(std::uint64_t offset, std::size_t size) const {
   mapping.data_ = static_cast<const std::uint8_t*>(base) + lead;
   mapping.size_ = size;
   return mapping;
+}
+
+Descriptor File::open_direct() const {
+#ifdef O_DIRECT
+  // Under this name a descriptor can be opened again whatever became of its path.
+  const std::string path = "/proc/self/fd/" + std::to_string(descriptor_.get());
+  return Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT));
+#else
+  return Descriptor();
+#endif
+}
+
+void File::drop_cache(std::uint64_t offset, std::uint64_t size) const noexcept {
+#ifdef POSIX_FADV_DONTNEED
+  static_cast<void>(::posix_fadvise(descriptor_.get(), static_cast<off_t>(offset_ + offset),
+                                    static_cast<off_t>(size), POSIX_FADV_DONTNEED));
+#endif
 }
 
 void File::fail(const std::string& reason) const { throw Error(error_code_, name_, reason); }

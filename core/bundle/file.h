@@ -33,6 +33,8 @@ class Mapping {
   ~Mapping();
   const std::uint8_t* data() const { return data_; }
   std::size_t size() const { return size_; }
+  // Takes its pages out of this process's memory; they are read again when they are looked at.
+  void forget() const noexcept;
 
  private:
   friend class File;
@@ -61,6 +63,14 @@ class File {
   void read(std::uint64_t offset, void* out, std::size_t size) const;
   // Any offset; the data pointer is aligned as the offset within the underlying file is.
   Mapping map(std::uint64_t offset, std::size_t size) const;
+
+  // Where the range begins in the underlying file, in bytes.
+  std::uint64_t origin() const { return offset_; }
+  // The underlying file, opened once more to be read past the page cache; not valid() where the
+  // system or the file system knows no such thing.
+  Descriptor open_direct() const;
+  // Asks the system to drop these bytes from the page cache.
+  void drop_cache(std::uint64_t offset, std::uint64_t size) const noexcept;
 
   [[noreturn]] void fail(const std::string& reason) const;
 

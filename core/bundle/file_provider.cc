@@ -51,6 +51,20 @@ class FileProvider final : public WeightProvider {
 
   void release(std::uint32_t) noexcept override {}
 
+  void read(std::uint32_t segment, std::uint64_t offset, void* out,
+            std::size_t size) const override {
+    files_[segments_[segment].file]->read(segments_[segment].offset + offset, out, size);
+  }
+
+  const File* file(std::uint32_t segment) const override {
+    return files_[segments_[segment].file].get();
+  }
+
+  void forget() noexcept override {
+    for (const Mapping& mapping : mappings_) mapping.forget();
+    for (ReadSegment& place : read_) place.bytes.reset();
+  }
+
  private:
   HeapBytes read(std::uint32_t segment) const {
     const SegmentRef& place = segments_[segment];

@@ -48,8 +48,10 @@ void check_float8(const TensorRef& tensor, const PartRef& part, const std::uint8
   }
 }
 
-void check_part(const TensorRef& tensor, const PartRef& part, const std::uint8_t* bytes,
-                const std::string& file_name) {
+}  // namespace
+
+void check_part_values(const TensorRef& tensor, const PartRef& part, const std::uint8_t* bytes,
+                       const std::string& file_name) {
   const WeightFormatTraits& format = traits(tensor.format);
   if (format.float8()) return check_float8(tensor, part, bytes, file_name);
   if (!format.tiled()) return;
@@ -87,14 +89,12 @@ void check_part(const TensorRef& tensor, const PartRef& part, const std::uint8_t
   }
 }
 
-}  // namespace
-
 void check_segment_values(const BundleLayout& layout, std::uint32_t segment,
                           const std::uint8_t* bytes, const std::string& file_name) {
   for (const SegmentPart& member : layout.segment_parts[segment]) {
     const TensorRef& tensor = layout.tensors[member.tensor];
     const PartRef& part = tensor.parts[member.part];
-    check_part(tensor, part, bytes + part.offset, file_name);
+    check_part_values(tensor, part, bytes + part.offset, file_name);
   }
 }
 

@@ -8,10 +8,13 @@
 
 namespace pocketr1 {
 
-// `bytes`: all of the segment. Throws Error("bundle-scales", file_name, reason) for a scale that is
-// NaN, infinite, or negative where the format has no such scales, and for a zero point above the
-// largest code, Error("bundle-codes", ...) for an 8-bit code of -128; the reason names tensor, row
-// and group or byte.
+// `bytes`: all codes, scales and zero points of these rows. Throws Error("bundle-scales",
+// file_name, reason) for a scale that is NaN, infinite, or negative where the format has no such
+// scales, and for a zero point above the largest code, Error("bundle-codes", ...) for an 8-bit code
+// of -128; the reason names tensor, row and group or byte.
+void check_part_values(const TensorRef& tensor, const PartRef& part, const std::uint8_t* bytes,
+                       const std::string& file_name);
+// The same for all parts of a segment; `bytes`: all of it.
 void check_segment_values(const BundleLayout& layout, std::uint32_t segment,
                           const std::uint8_t* bytes, const std::string& file_name);
 

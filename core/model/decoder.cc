@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "model/apply.h"
 #include "ops/rope.h"
 
 namespace pocketr1 {
@@ -21,6 +22,7 @@ void show(const StepOptions& options, std::size_t layer, const char* weight, con
 
 void Decoder::forward(std::span<const Row> rows, std::span<const std::size_t> wanted, float* logits,
                       const StepOptions& options) {
+  const Weights::Pass pass(weights_, !wanted.empty());
   const std::size_t n = rows.size();
   const std::size_t hidden = spec_.hidden_size;
   const std::size_t half = spec_.head_dim / 2;
@@ -170,10 +172,8 @@ void Decoder::mlp_block(std::size_t index, std::size_t n, const StepOptions& opt
       context_.kernels.silu_mul(row, up_.data() + r * ffn, ffn, row);
     });
   } else {
-    const LinearLayer::Held gate(layer.gate);
-    const LinearLayer::Held up(layer.up);
-    gated_linear(context_, gate.matrix(), up.matrix(), input,
-                 {floats ? gate_.data() : nullptr, tiled ? &product : nullptr}, gated_);
+    apply_gated(context_, layer.gate, layer.up, input,
+                {floats ? gate_.data() : nullptr, tiled ? &product : nullptr}, gated_);
   }
   if (floats) show(options, index, "down", gate_.data(), n, ffn);
   const LayerOutput out{&layer.down, out_.data()};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "bundle/bundle.h"
@@ -22,6 +23,11 @@ class Model {
 
   // Bytes of all tensors: codes, scales, zero points and their padding.
   std::size_t weight_bytes() const;
+
+  // See Weights::set_resident_limit.
+  void set_resident_limit(std::optional<std::size_t> limit, const StreamOptions& options = {}) {
+    weights_.set_resident_limit(limit, options);
+  }
 
   // Gives the weight matrix of that name a low-rank addend, or takes it away (nullptr). Not while a
   // session runs a step. Throws Error("usage-tensor", "usage-adapter").

@@ -10,6 +10,7 @@ void gated_linear(const Context& context, const Matrix& gate, const Matrix& up, 
   constexpr std::size_t unit_blocks = width / kTileRows;
   const std::size_t batch = input.batch();
   const std::size_t rows = gate.rows();
+  const std::size_t stride = output.rows == 0 ? rows : output.rows;
   const std::size_t blocks = block_count(rows);
   const std::size_t units = (blocks + unit_blocks - 1) / unit_blocks;
   for (const Matrix* matrix : {&gate, &up}) {
@@ -33,9 +34,10 @@ void gated_linear(const Context& context, const Matrix& gate, const Matrix& up, 
       for (std::size_t b = 0; b < batch; ++b) {
         float* row = product + b * width;
         context.kernels.silu_mul(row, factor + b * width, count, row);
-        if (output.floats != nullptr) std::copy_n(row, count, output.floats + b * rows + first);
+        if (output.floats != nullptr)
+          std::copy_n(row, count, output.floats + b * stride + output.first + first);
         if (codes != nullptr) {
-          const std::size_t at = b * codes->stride + first;
+          const std::size_t at = b * codes->stride + output.first + first;
           context.kernels.quantize_a8(row, count, width, codes->codes + at,
                                       codes->scales + at / kActivationGroup,
                                       codes->sums + at / kActivationSum);

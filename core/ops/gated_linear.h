@@ -13,6 +13,10 @@ namespace pocketr1 {
 struct GatedOutput {
   float* floats;       // or nullptr
   LinearInput* codes;  // or nullptr
+  // Where gate and up are only some rows of the whole: the first of them, a multiple of 128, and
+  // how many the whole has; 0: they are all.
+  std::size_t first = 0;
+  std::size_t rows = 0;
 };
 
 // Gate and up have the same rows. They are multiplied 128 outputs at a time, a group of

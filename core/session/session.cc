@@ -13,10 +13,10 @@ namespace {
 
 constexpr unsigned kMostThreads = 256;
 
-unsigned checked_threads(unsigned threads) {
-  if (threads < 1 || threads > kMostThreads) {
+unsigned checked_threads(unsigned threads, unsigned most = kMostThreads) {
+  if (threads < 1 || threads > most) {
     throw Error("usage-threads", "threads",
-                std::to_string(threads) + " is not between 1 and " + std::to_string(kMostThreads));
+                std::to_string(threads) + " is not between 1 and " + std::to_string(most));
   }
   return threads;
 }
@@ -54,6 +54,11 @@ Session::Session(std::shared_ptr<const Model> model, const SessionOptions& optio
       cache_(model_->spec(), options.kv_format,
              checked_context(model_->spec(), options.max_context)),
       decoder_(model_->spec(), model_->weights(), cache_, {kernels_, pool_, trace_}) {}
+
+void Session::set_threads(unsigned threads) {
+  const Turn turn(*this);
+  pool_.set_active(checked_threads(threads, pool_.threads()));
+}
 
 std::int32_t Session::create_sequence() {
   const Turn turn(*this);

@@ -33,6 +33,10 @@ class Session {
   const Model& model() const { return *model_; }
   const char* isa() const { return kernels_.isa; }
   unsigned threads() const { return pool_.threads(); }
+  unsigned active_threads() const { return pool_.active(); }
+  // How many of the threads compute from the next step on; the others sleep. The answer does not
+  // depend on it. Throws Error("usage-threads") unless 1 <= threads <= threads().
+  void set_threads(unsigned threads);
   std::size_t kv_bytes() const { return cache_.bytes(); }
   std::size_t max_context() const { return cache_.max_context(); }
 
@@ -63,7 +67,8 @@ class Session {
   // cut into steps, on the threads or on the instruction set.
   // After an error every sequence holds the tokens it held before. Throws Error("usage-rows"),
   // Error("usage-token"), Error("usage-sequence"), Error("context-full"), Error("memory"),
-  // Error("cancelled").
+  // Error("cancelled"), and, of weights that are read, an Error naming their file. Sessions of a
+  // streamed model wait for each other; Error("usage-busy") where that would be for ever.
   void step(std::span<const Row> rows, std::span<const std::size_t> wanted, float* logits,
             const StepOptions& options = {});
   // Makes the running step, or else the next one, throw Error("cancelled").

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from pocketr1.chat import Chat, Delta, Reply
     from pocketr1.compress import Quantizer, import_gguf
     from pocketr1.engine import (
+        Care,
         Engine,
         Generation,
+        Governor,
         Sampling,
         Sequence,
         Speculation,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BundleError",
     "CancelledError",
+    "Care",
     "Chat",
     "ChatError",
     "CheckpointError",
@@ -56,6 +59,7 @@ __all__ = [
     "Engine",
     "EngineError",
     "Generation",
+    "Governor",
     "HubError",
     "PocketR1Error",
     "Quantizer",
@@ -80,8 +84,10 @@ _HOMES = {
     "pocketr1.chat": ("Chat", "Delta", "Reply"),
     "pocketr1.compress": ("Quantizer", "import_gguf"),
     "pocketr1.engine": (
+        "Care",
         "Engine",
         "Generation",
+        "Governor",
         "Sampling",
         "Sequence",
         "Speculation",

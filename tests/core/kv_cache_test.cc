@@ -1,4 +1,4 @@
-// Pages that sequences share, against sequences that share nothing.
+// CheckedPages that sequences share, against sequences that share nothing.
 #include "model/kv_cache.h"
 
 #include <iterator>
@@ -16,7 +16,7 @@ using Tokens = std::vector<std::int32_t>;
 using Logits = std::vector<float>;
 
 // Sequences as the cache should hold them; a token is written as a byte of its page for each slot.
-class Pages {
+class CheckedPages {
  public:
   KvCache cache{test::toy_spec({}), KvFormat::f16, 400};
   std::map<std::int32_t, std::vector<std::uint8_t>> plain;
@@ -95,7 +95,7 @@ std::vector<std::uint8_t> whole_pages(Session& session, std::int32_t id) {
 
 TEST(random_branches_extensions_and_rollbacks_keep_every_token_and_lose_no_page) {
   std::mt19937 random(3);
-  Pages pages;
+  CheckedPages pages;
   std::size_t forks = 0;
   std::size_t shared = 0;
   for (int turn = 0; turn < 20000; ++turn) {

@@ -97,6 +97,29 @@ TEST(chunks_threads_and_instruction_sets_change_no_bit) {
   }
 }
 
+TEST(threads_shed_and_taken_back_between_steps_change_no_bit) {
+  const auto tokens = some_tokens(80);
+  const auto model = toy_model({.matrices = WeightFormat::w4g32z});
+  for (KvFormat kv : kAllKv) {
+    Session steady(model, options("", 1, kv));
+    const std::int32_t other = steady.create_sequence();
+    Session session(model, options("", 4, kv));
+    CHECK_EQ(session.active_threads(), 4u);
+    const std::int32_t sequence = session.create_sequence();
+    for (unsigned at = 0; at < 80; ++at) {
+      session.set_threads(1 + at % 4);
+      CHECK_EQ(session.active_threads(), 1 + at % 4);
+      CHECK_EQ(session.threads(), 4u);
+      const std::vector<std::int32_t> token{tokens[at]};
+      CHECK(same_bits(feed(steady, other, token, 1), feed(session, sequence, token, 1)));
+    }
+  }
+  Session session(model, options("", 2, KvFormat::f16));
+  CHECK_ERROR(session.set_threads(0), "usage-threads");
+  CHECK_ERROR(session.set_threads(3), "usage-threads");
+  CHECK_EQ(session.active_threads(), 2u);
+}
+
 TEST(every_weight_format_gives_the_same_bits_on_every_instruction_set) {
   const auto tokens = some_tokens(40);
   for (const WeightFormatTraits& format : weight_formats()) {
@@ -353,6 +376,10 @@ TEST(a_step_that_runs_out_of_memory_half_way_leaves_every_sequence_as_it_was) {
       return whole->acquire(segment);
     }
     void release(std::uint32_t segment) noexcept override { whole->release(segment); }
+    void read(std::uint32_t segment, std::uint64_t offset, void* out,
+              std::size_t size) const override {
+      whole->read(segment, offset, out, size);
+    }
   };
   ModelSpec spec = test::toy_spec({});
   WeightStore store = test::ToyWeights({}).make(spec);
@@ -390,6 +417,7 @@ TEST(callbacks_of_a_step_cannot_change_the_session_under_it) {
     CHECK_ERROR(session.free_sequence(sequence), "usage-busy");
     CHECK_ERROR(session.truncate(sequence, 0), "usage-busy");
     CHECK_ERROR(session.create_sequence(), "usage-busy");
+    CHECK_ERROR(session.set_threads(1), "usage-busy");
     CHECK_ERROR(session.step(rows, {}, nullptr), "usage-busy");
     CHECK_ERROR(session.sample(Logits(203), {}, {}, 0), "usage-busy");
     CHECK_EQ(session.length(sequence), 0u);

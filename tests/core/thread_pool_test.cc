@@ -122,8 +122,86 @@ TEST(workers_sleep_when_there_is_nothing_to_do) {
   }
 }
 
+namespace {
+
+// Whether `wanted` workers sleep before patience ends.
+bool sleep_soon(const ThreadPool& pool, unsigned wanted) {
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (pool.sleeping() != wanted && std::chrono::steady_clock::now() < patience) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return pool.sleeping() == wanted;
+}
+
+}  // namespace
+
+TEST(threads_that_are_shed_sleep_through_jobs_and_come_back) {
+  ThreadPool pool(4);
+  CHECK_EQ(pool.active(), 4u);
+  for (unsigned active : {2u, 1u, 3u, 4u, 1u, 4u}) {
+    pool.set_active(active);
+    CHECK_EQ(pool.active(), active);
+    CHECK_EQ(pool.threads(), 4u);
+    CHECK(sleep_soon(pool, 3));  // nothing to do: all sleep
+    std::atomic<unsigned> started{0};
+    std::vector<std::atomic<int>> taken(4);
+    std::vector<std::atomic<int>> done(active);
+    // A task for each active thread, none of which ends before all have begun: so each is in it,
+    // and whoever was shed is not.
+    pool.run(active, [&](std::size_t i, unsigned thread) {
+      ++done[i];
+      ++taken[thread];
+      ++started;
+      while (started < active) std::this_thread::yield();
+    });
+    for (const auto& n : done) CHECK_EQ(n.load(), 1);
+    for (unsigned thread = 0; thread < 4; ++thread) {
+      CHECK_EQ(taken[thread].load(), thread < active ? 1 : 0);
+    }
+  }
+}
+
+TEST(a_job_does_not_wake_threads_that_are_shed) {
+  ThreadPool pool(4);
+  pool.set_active(2);
+  CHECK(sleep_soon(pool, 3));
+  for (int round = 0; round < 2000; ++round) {
+    pool.run(8, [&](std::size_t, unsigned thread) {
+      CHECK(thread < 2);
+      CHECK(pool.sleeping() >= 2u);
+    });
+  }
+}
+
+TEST(shedding_is_safe_at_any_moment_between_jobs) {
+  ThreadPool pool(4);
+  std::vector<long> values(64);
+  for (int round = 0; round < 3000; ++round) {
+    pool.set_active(1 + static_cast<unsigned>(round) % 4);
+    pool.run(values.size(), [&](std::size_t i, unsigned) { values[i] += static_cast<long>(i); });
+  }
+  CHECK_EQ(std::accumulate(values.begin(), values.end(), 0L), 3000L * 64 * 63 / 2);
+}
+
+TEST(the_number_of_active_threads_stays_between_one_and_all) {
+  ThreadPool pool(2);
+  pool.set_active(0);
+  CHECK_EQ(pool.active(), 1u);
+  pool.set_active(9);
+  CHECK_EQ(pool.active(), 2u);
+}
+
+TEST(a_pool_whose_threads_are_shed_can_be_destroyed) {
+  for (unsigned active : {1u, 2u}) {
+    ThreadPool pool(4);
+    pool.set_active(active);
+    CHECK(sleep_soon(pool, 3));
+  }
+}
+
 TEST(a_forked_child_can_destroy_the_pool_it_inherited) {
   auto pool = std::make_unique<ThreadPool>(3);
+  pool->set_active(2);
   pool->run(10, [](std::size_t, unsigned) {});
   std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the workers sleep
   const pid_t child = fork();

@@ -19,6 +19,10 @@ class MemoryProvider : public WeightProvider {
   std::vector<AlignedBuffer<std::uint8_t>> segments;
   const std::uint8_t* acquire(std::uint32_t segment) override { return segments[segment].data(); }
   void release(std::uint32_t) noexcept override {}
+  void read(std::uint32_t segment, std::uint64_t offset, void* out,
+            std::size_t size) const override {
+    std::memcpy(out, segments[segment].data() + offset, size);
+  }
 };
 
 struct ToyOptions {
@@ -57,6 +61,7 @@ class ToyWeights {
     store_.provider = provider_;
     return store_;
   }
+  MemoryProvider& provider() { return *provider_; }
 
  private:
   float unit() { return (static_cast<float>(random_() >> 16) - 32768.0f) / 32768.0f; }

@@ -186,6 +186,45 @@ WSL2 = Device(
     }
 )
 
+#: A phone of 2022 that lets programs read its sensors, as Android 13 lays them out: zones of the
+#: chip, the board and the skin in thousandths, one in tenths, one in degrees, some that measure
+#: nothing; running on its battery.
+READABLE_PHONE = Device(
+    {
+        "proc/meminfo": meminfo(7600, 2900, 4096),
+        "proc/pressure/memory": "some avg10=0.40 avg60=0.10 avg300=0.02 total=1923\n"
+        "full avg10=0.00 avg60=0.00 avg300=0.00 total=310\n",
+        **{
+            f"sys/class/thermal/thermal_zone{number}/{name}": value
+            for number, (kind, temp) in enumerate(
+                [
+                    ("cpu-0-0-usr", "57800"),
+                    ("gpuss-0-usr", "0"),
+                    ("skin-msm-therm-usr", "41200"),
+                    ("quiet-therm-usr", "39"),
+                    ("battery", "345"),
+                    ("pa-therm1", "-273000"),
+                    ("modem-0", "2147483648"),
+                    ("xo-therm-usr", "2147483647"),
+                ]
+            )
+            for name, value in (("type", f"{kind}\n"), ("temp", f"{temp}\n"))
+        },
+        "sys/class/power_supply/battery/type": "Battery\n",
+        "sys/class/power_supply/battery/capacity": "64\n",
+        "sys/class/power_supply/battery/status": "Discharging\n",
+        "sys/class/power_supply/battery/temp": "345\n",
+        "sys/class/power_supply/ac/type": "Mains\n",
+        "sys/class/power_supply/ac/online": "0\n",
+        "sys/class/power_supply/usb/type": "USB\n",
+        "sys/class/power_supply/usb/online": "0\n",
+        "sys/class/power_supply/wireless/type": "Wireless\n",
+        "sys/class/power_supply/wireless/online": "0\n",
+        "sys/class/power_supply/bms/type": "BMS\n",
+    },
+    {"ANDROID_ROOT": "/system"},
+)
+
 EMPTY = Device({})
 
 #: Files that are there and say nothing sensible.
@@ -215,6 +254,7 @@ NONSENSE = Device(
 
 ALL = {
     "phone": PHONE,
+    "readable-phone": READABLE_PHONE,
     "raspberry-pi-5": RASPBERRY_PI_5,
     "laptop": LAPTOP,
     "container": CONTAINER,

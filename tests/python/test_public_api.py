@@ -10,6 +10,7 @@ import pocketr1
 PUBLIC = {
     "BundleError",
     "CancelledError",
+    "Care",
     "Chat",
     "ChatError",
     "CheckpointError",
@@ -19,6 +20,7 @@ PUBLIC = {
     "Engine",
     "EngineError",
     "Generation",
+    "Governor",
     "HubError",
     "PocketR1Error",
     "Quantizer",

@@ -12,6 +12,7 @@ from pocketr1.arch import expected_tensors
 from pocketr1.bench.machine import describe_machine
 from pocketr1.bench.report import BenchOptions, BenchReport, Spread
 from pocketr1.engine import Engine, Sampling, load
+from pocketr1.engine.budget import describe
 from pocketr1.machine import peak_rss_bytes
 
 __all__ = ["measure", "measure_peak"]
@@ -35,6 +36,7 @@ def measure(model: str, options: BenchOptions) -> BenchReport:
         max_context=needed,
         kv_format=options.kv_format,
         isa=options.isa,
+        memory_budget=options.memory_budget,
     )
     load_s = perf_counter() - began
     engine.logits([engine.spec.bos_token_id or 0])
@@ -65,6 +67,9 @@ def measure(model: str, options: BenchOptions) -> BenchReport:
         gen_tokens=options.gen_tokens,
         repeat=options.repeat,
         machine=describe_machine(),
+        memory=None
+        if engine.streaming is None
+        else dict(describe(engine.streaming, Spread.of(decode).median)),
     )
 
 
@@ -76,6 +81,7 @@ def measure_peak(model: str, options: BenchOptions) -> int:
         max_context=options.prompt_tokens + options.gen_tokens + 1,
         kv_format=options.kv_format,
         isa=options.isa,
+        memory_budget=options.memory_budget,
     ) as engine:
         _once(engine, options, 0)
     return peak_rss_bytes()

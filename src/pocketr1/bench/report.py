@@ -18,7 +18,7 @@ __all__ = ["BenchOptions", "BenchReport", "Spread", "rounded"]
 class BenchOptions:
     """prompt_tokens: prefilled at once; gen_tokens: decoded behind them; repeat: times both.
 
-    threads: ``None`` takes as many as there are fast cores. kv_format, isa: as for
+    threads: ``None`` takes as many as there are fast cores. kv_format, isa, memory_budget: as for
     :func:`pocketr1.load`. Raises UsageError (``bench-value``) for a count below 1.
     """
 
@@ -28,6 +28,7 @@ class BenchOptions:
     repeat: int = 3
     kv_format: str = "f16"
     isa: str | None = None
+    memory_budget: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("prompt_tokens", "gen_tokens", "repeat"):
@@ -61,6 +62,7 @@ class BenchReport:
     to the first logits of one token.
     ttft_s: median time from the prompt's ids to the first token, model loaded.
     peak_rss_mb: highest resident set, 10^6 bytes; see ``peak_rss_bytes`` for what counts.
+    memory: how weights came under a budget, in bytes; ``None`` without one.
     weights_mb: tensor bytes, 10^6. bits_per_weight: 8 x tensor bytes / parameters, whole model.
     """
 
@@ -80,6 +82,7 @@ class BenchReport:
     gen_tokens: int
     repeat: int
     machine: Machine
+    memory: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, figures rounded to five digits."""

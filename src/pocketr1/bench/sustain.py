@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pocketr1 import messages
 from pocketr1.bench.machine import Machine, describe_machine
 from pocketr1.bench.report import rounded
 from pocketr1.bench.svg import Curve, curves_over_time
 from pocketr1.errors import UsageError
-from pocketr1.machine import Root, current_mhz, find_cpu
+from pocketr1.machine import Root, current_mhz, find_cpu, find_thermal
+
+if TYPE_CHECKING:
+    from pocketr1.engine import Governor
 
 __all__ = ["Sample", "SustainReport", "duration", "run_sustain"]
 
@@ -39,7 +42,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class SustainReport:
-    """kept: tok/s of the last tenth over that of the first."""
+    """kept: tok/s of the last tenth over that of the first; events: what a governor did."""
 
     model: str
     isa: str
@@ -48,6 +51,7 @@ class SustainReport:
     tokens: int
     samples: list[Sample]
     machine: Machine
+    events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def kept(self) -> float:
@@ -91,13 +95,15 @@ def run_sustain(
     seconds: float,
     *,
     threads: int | None = None,
+    governor: Governor | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> SustainReport:
     """Decode for ``seconds`` and sample speed, temperature and frequency.
 
+    ``governor`` minds the engine meanwhile; its pauses count.
+
     ``progress`` is called with seconds passed and seconds in all. Raises what loading raises.
     """
-    from pocketr1.doctor.sensors import find_thermal
     from pocketr1.engine import Sampling, load
 
     root = Root()
@@ -105,6 +111,7 @@ def run_sustain(
     interval = max(1.0, seconds / _SAMPLES)
     samples: list[Sample] = []
     with load(model, threads=threads, max_context=_CONTEXT) as engine:
+        engine.govern(governor)
         ids = [engine.spec.bos_token_id or 0]
         engine.logits(ids)
         began = last = perf_counter()
@@ -131,4 +138,5 @@ def run_sustain(
             tokens=before,
             samples=samples,
             machine=describe_machine(),
+            events=[] if governor is None else [event.to_dict() for event in governor.events],
         )

@@ -22,6 +22,7 @@ __all__ = [
     "Question",
     "answer",
     "checked_full_context",
+    "decode_speed",
     "reply_document",
     "summarize",
 ]
@@ -82,6 +83,15 @@ class Printer:
             self._flow = layout.Flow(layout.width(stream)) if is_terminal(stream) else None
         self._show(delta.text if self._flow is None else self._flow(delta.text))
         self._line_open = not delta.text.endswith("\n")
+
+    def begin_line(self) -> None:
+        """End a line that stands half-written, for a remark; what a pipe gets stays as it is."""
+        stream = self._stream()
+        if self._line_open and (stream is sys.stderr or is_terminal(stream)):
+            print(file=stream, flush=True)
+            self._line_open = False
+            if self._flow is not None:
+                self._flow.broken()
 
     def finish(self) -> None:
         """End the last line."""
@@ -213,15 +223,21 @@ def _continue(
     }
 
 
+def decode_speed(document: dict[str, Any]) -> float | None:
+    """Return tokens per second behind the first; ``None`` where there are none."""
+    decoded = document["completion_tokens"] - 1
+    seconds = document["timings"]["decode_s"]
+    return decoded / seconds if decoded > 0 and seconds > 0 else None
+
+
 def summarize(document: dict[str, Any]) -> None:
     """Say on stderr how it went."""
     for part in ("thought", "answer"):
         why = document[f"{part}_closed"]
         if why is not None:
             say(f"cli-run-{part}-{why}")
-    decoded = document["completion_tokens"] - 1
-    seconds = document["timings"]["decode_s"]
-    speed = f"{decoded / seconds:.1f}" if decoded > 0 and seconds > 0 else "–"
+    decoded = decode_speed(document)
+    speed = "–" if decoded is None else f"{decoded:.1f}"
     counts = document["speculation"]
     say(
         "cli-run-summary" if counts is None else "cli-run-speculated",

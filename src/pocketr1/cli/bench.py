@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pocketr1.cli.governing import MaxTemp, OnBattery, Remarks, make_care
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.numbers import whole
-from pocketr1.cli.options import Cpus, Json, Model, Threads
+from pocketr1.cli.options import Cpus, Json, MemoryBudget, Model, Threads, budget
 from pocketr1.cli.output import print_json, say
 from pocketr1.cli.progress import progress_bar
 from pocketr1.cli.speculation import Speculate
@@ -17,6 +18,7 @@ from pocketr1.errors import UsageError
 
 if TYPE_CHECKING:
     from pocketr1.bench import BenchOptions, CompareOptions, ScenarioOptions
+    from pocketr1.engine import Care
 
 __all__ = ["bench"]
 
@@ -82,6 +84,9 @@ def bench(
     task: Annotated[str | None, typer.Option(metavar="FILE", help="cli-option-task")] = None,
     text: Annotated[str | None, typer.Option(metavar="FILE", help="cli-option-text")] = None,
     speculate: Speculate = "off",
+    max_temp: MaxTemp = None,
+    on_battery: OnBattery = None,
+    memory_budget: MemoryBudget = None,
     cache: Cache = None,
     json: Json = False,
 ) -> None:
@@ -95,11 +100,16 @@ def bench(
         "--sustain": sustain is not None,
         "--scenarios": scenarios,
     }
+    other = next((name for name, on in modes.items() if on), None)
+    if memory_budget is not None and other is not None:
+        raise UsageError("bench-modes", one="--memory-budget", other=other)
     _check_modes([name for name, on in modes.items() if on])
     for option, value, needs in (
         ("--peer-models", peer_models, "--against"),
         ("--peer-python", peer_python, "--against"),
         ("--plot", plot, "--sustain"),
+        ("--max-temp", max_temp, "--sustain"),
+        ("--on-battery", on_battery, "--sustain"),
         ("--steps", steps, "--scenarios"),
         ("--task", task, "--steps"),
         ("--text", text, "--steps"),
@@ -115,7 +125,7 @@ def bench(
     with pinned(cpus) as here:
         threads = threads or (None if here is None else len(here))
         if sustain is not None:
-            _sustain(model, sustain, threads, plot, json)
+            _sustain(model, sustain, threads, make_care(max_temp, on_battery, 0), plot, json)
         elif scenarios:
             _scenarios(
                 model,
@@ -142,9 +152,15 @@ def bench(
                 json,
             )
         else:
-            _measure(
-                model, BenchOptions(prompt_tokens, gen_tokens, threads, repeat, first_kv), json
+            options = BenchOptions(
+                prompt_tokens,
+                gen_tokens,
+                threads,
+                repeat,
+                first_kv,
+                memory_budget=budget(memory_budget),
             )
+            _measure(model, options, json)
 
 
 def _check_modes(on: list[str]) -> None:
@@ -159,9 +175,12 @@ def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
-def _sustain(model: str, time: str, threads: int | None, plot: str | None, json: bool) -> None:
+def _sustain(
+    model: str, time: str, threads: int | None, care: Care, plot: str | None, json: bool
+) -> None:
     from pocketr1.bench import duration, run_sustain
     from pocketr1.cli.bench_tables import show_sustain
+    from pocketr1.engine import Governor
 
     seconds = duration(time)
     say("cli-bench-sustain-started", model=model, seconds=seconds)
@@ -170,6 +189,7 @@ def _sustain(model: str, time: str, threads: int | None, plot: str | None, json:
             model,
             seconds,
             threads=threads,
+            governor=Governor(care, Remarks()),
             progress=lambda done, whole: bar("cli-progress-sustain", int(done), int(whole)),
         )
     if plot is not None:

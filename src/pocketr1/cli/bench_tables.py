@@ -20,6 +20,7 @@ from pocketr1.bench import (
 )
 from pocketr1.cli import layout
 from pocketr1.cli.output import is_terminal, say, show, show_table
+from pocketr1.cli.streamed import streamed_text
 
 __all__ = [
     "scenario_rows",
@@ -63,6 +64,8 @@ def show_bench(report: BenchReport) -> None:
             "cli-bench-memory": f"{report.peak_rss_mb:.1f} MB",
         }
     )
+    if report.memory is not None:
+        show(streamed_text(report.memory))
 
 
 def _machine(machine: Machine) -> dict[str, str]:

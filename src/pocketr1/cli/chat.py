@@ -18,10 +18,27 @@ from pocketr1.cli.answer import (
     reply_document,
     summarize,
 )
+from pocketr1.cli.governing import (
+    MaxTemp,
+    MemoryThreshold,
+    OnBattery,
+    Remarks,
+    govern,
+    make_care,
+)
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.kvstore import KVStats, KVStore, StoreWatch, store_options
-from pocketr1.cli.options import Cpus, FullContext, KvFormat, MaxContext, Model, Threads
+from pocketr1.cli.options import (
+    Cpus,
+    FullContext,
+    KvFormat,
+    MaxContext,
+    MemoryBudget,
+    Model,
+    Threads,
+    budget,
+)
 from pocketr1.cli.output import is_terminal, print_error, say
 from pocketr1.cli.sampling import (
     LoopCheck,
@@ -38,7 +55,7 @@ from pocketr1.cli.sampling import (
     make_sampling,
 )
 from pocketr1.cli.speculation import Speculate
-from pocketr1.errors import ChatError, ContextFullError
+from pocketr1.errors import ChatError, ContextFullError, EngineError
 
 if TYPE_CHECKING:
     from pocketr1.chat import Chat
@@ -65,6 +82,7 @@ def chat(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    memory_budget: MemoryBudget = None,
     full_context: FullContext = "stop",
     kv_format: KvFormat = "f16",
     cache: Cache = None,
@@ -72,6 +90,9 @@ def chat(
     speculate: Speculate = "off",
     kv_store: KVStore = None,
     kv_stats: KVStats = False,
+    max_temp: MaxTemp = None,
+    on_battery: OnBattery = None,
+    memory_threshold: MemoryThreshold = None,
 ) -> None:
     """Read questions until there are no more."""
     sampling = make_sampling(
@@ -90,6 +111,8 @@ def chat(
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 
+    care = make_care(max_temp, on_battery, memory_threshold)
+    remarks = Remarks()
     runs = runnable(model, cache, threads)
     store = store_options(kv_store, cache)
     with (
@@ -100,12 +123,14 @@ def chat(
             max_context=max_context,
             kv_format=kv_format,
             kv_store=store,
+            memory_budget=budget(memory_budget),
         ) as engine,
         open_speculation(speculate, engine) as speculation,
     ):
         if model == "tiny":
             say("cli-chat-tiny")
-        talk = _Talk(engine, sampling, system, limits, speculation, when_full)
+        govern(engine, care, remarks, speculation)
+        talk = _Talk(engine, sampling, system, limits, speculation, when_full, remarks)
         talk.watch = StoreWatch(engine) if kv_stats else None
         if is_terminal(sys.stdin):
             _keep_history()
@@ -125,6 +150,7 @@ class _Talk:
         limits: Limits,
         speculation: Speculation | None,
         full_context: WhenFull,
+        remarks: Remarks,
     ) -> None:
         self._engine = engine
         self._sampling = sampling
@@ -132,6 +158,7 @@ class _Talk:
         self._speculation = speculation
         self._full_context = full_context
         self.watch: StoreWatch | None = None
+        self._remarks = remarks
         self._chat = self._new_chat(system)
 
     def take(self, line: str) -> bool:
@@ -169,11 +196,15 @@ class _Talk:
 
     def _answer(self, line: str) -> None:
         printer = Printer()
+        self._remarks.begin_line = printer.begin_line
         try:
             with cancel_on_interrupt(self._engine):
                 reply = self._chat.send(line, on_delta=printer, **asdict(self._limits))
-        except (ContextFullError, ChatError) as error:
+        except (ChatError, EngineError) as error:
+            if not isinstance(error, ContextFullError | ChatError) and error.code != "battery-stop":
+                raise
             # The conversation is as it was before; the user may /reset or ask something else.
+            printer.finish()
             print_error(error, as_json=False)
             if isinstance(error, ContextFullError):
                 say("cli-chat-full")
@@ -184,7 +215,7 @@ class _Talk:
             say("cli-chat-stopped")
         summarize(reply_document(reply))
         if self.watch is not None:
-            self.watch.tell()
+            self.watch.tell(self.watch.document())
         if reply.context_full:
             say("cli-chat-full")
 

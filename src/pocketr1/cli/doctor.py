@@ -53,6 +53,11 @@ def _findings(findings: Findings) -> dict[str, str]:
         "doctor-storage": _storage(findings),
         "doctor-thermal": _thermal(findings),
     }
+    from pocketr1.machine import watched
+
+    zone = watched(findings.thermal, findings.battery)
+    if zone is not None:
+        rows["doctor-watched"] = f"{zone.name or '?'} {zone.celsius:.0f} °C"
     battery = findings.battery
     if battery is not None:
         percent = None if battery.percent is None else f"{battery.percent}%"

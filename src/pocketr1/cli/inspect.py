@@ -10,9 +10,11 @@ import typer
 
 from pocketr1 import messages
 from pocketr1.cli import layout
-from pocketr1.cli.options import Json, Model
+from pocketr1.cli.options import Json, KvFormat, MaxContext, Model
 from pocketr1.cli.output import is_terminal, print_json, show, show_table
 from pocketr1.cli.progress import progress_bar
+from pocketr1.cli.streamed import foresee, show_forecast
+from pocketr1.errors import UsageError
 
 if TYPE_CHECKING:
     from pocketr1.engine import ModelReport
@@ -24,10 +26,23 @@ def inspect(
     model: Model,
     verify: Annotated[bool, typer.Option("--verify", help="cli-option-verify")] = False,
     tensors: Annotated[bool, typer.Option("--tensors", help="cli-option-tensors")] = False,
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="SIZE|auto", help="cli-option-budget")
+    ] = None,
+    max_context: MaxContext = None,
+    kv_format: KvFormat = "f16",
     json: Json = False,
 ) -> None:
     """Inspect, then print a table or the report."""
     from pocketr1.engine import inspect as inspect_model
+
+    for option, given in (
+        ("--max-context", max_context is not None),
+        ("--kv-format", kv_format != "f16"),
+    ):
+        if given and budget is None:
+            raise UsageError("cli-plan-option", option=option)
+    forecast = None if budget is None else foresee(model, budget, max_context, kv_format)
 
     with progress_bar() as bar:
         report = inspect_model(
@@ -39,9 +54,14 @@ def inspect(
         tree = report.to_dict()
         if not tensors:
             del tree["tensors"]
+        if forecast is not None:
+            tree["memory"] = forecast.to_dict()
         print_json(tree)
         return
     _print(report)
+    if forecast is not None:
+        show()
+        show_forecast(forecast)
     if tensors:
         _print_tensors(report)
 

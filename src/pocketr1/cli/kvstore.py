@@ -65,9 +65,8 @@ class StoreWatch:
             "written_bytes": found.file_bytes,
         }
 
-    def tell(self) -> None:
-        """Say on stderr what the store did."""
-        document = self.document()
+    def tell(self, document: dict[str, Any] | None) -> None:
+        """Say on stderr what the store did, where there is one."""
         if document is not None:
             say(
                 "cli-kv-stats",

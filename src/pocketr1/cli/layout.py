@@ -90,6 +90,10 @@ class Flow:
         """Take more of the text; return what can be shown."""
         return "".join(map(self._take, text))
 
+    def broken(self) -> None:
+        """Learn that somebody else has begun a new line."""
+        self._column, self._gap = 0, ""
+
     def finish(self) -> str:
         """Return the rest."""
         gap, word, self._gap, self._word = self._gap, self._word, "", ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from pocketr1.errors import UsageError
@@ -47,15 +46,12 @@ def size(option: str) -> Callable[[str], int]:
     """Return the parser of ``option``'s bytes: ``0.95GB``, ``700 MB``, ``900MiB`` or a number."""
 
     def parse(value: str) -> int:
-        match = re.fullmatch(r"\s*([0-9.]+)\s*(?:([kMG])(i?)B)?\s*", value, re.IGNORECASE)
-        try:
-            number = float(match[1]) if match else None
-        except ValueError:
-            number = None
-        if match is None or number is None:
+        from pocketr1.machine import parse_size
+
+        found = parse_size(value)
+        if found is None:
             raise UsageError("cli-not-size", option=option, value=value)
-        power = " KMG".index((match[2] or " ").upper())
-        return int(number * (1024 if match[3] else 1000) ** power)
+        return found
 
     return parse
 

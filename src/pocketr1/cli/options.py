@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, TypeAlias
 
 import typer
 
-from pocketr1.cli.numbers import whole
+from pocketr1.cli.numbers import size, whole
 
-__all__ = ["Cpus", "FullContext", "Json", "KvFormat", "MaxContext", "Model", "Threads"]
+__all__ = [
+    "Cpus",
+    "FullContext",
+    "Json",
+    "KvFormat",
+    "MaxContext",
+    "MemoryBudget",
+    "Model",
+    "Threads",
+    "budget",
+]
 
 
 def _threads(value: str) -> int | None:
     return None if value == "auto" else whole("--threads")(value)
+
+
+def _budget(value: str) -> str:
+    return value if value in ("auto", "none") else str(size("--memory-budget")(value))
+
+
+def budget(value: str | None) -> str | None:
+    """Return what ``load`` takes for ``--memory-budget``: on a phone ``auto`` by default."""
+    from pocketr1.machine import Root, is_android
+
+    if value is None:
+        return "auto" if is_android(Root(), os.environ) else None
+    return None if value == "none" else value
 
 
 Model: TypeAlias = Annotated[str, typer.Argument(metavar="MODEL", help="cli-argument-model")]
@@ -29,6 +53,15 @@ MaxContext: TypeAlias = Annotated[
     int | None,
     typer.Option(
         "--max-context", metavar="N", parser=whole("--max-context"), help="cli-option-max-context"
+    ),
+]
+MemoryBudget: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-budget",
+        metavar="SIZE|auto|none",
+        parser=_budget,
+        help="cli-option-memory-budget",
     ),
 ]
 KvFormat: TypeAlias = Annotated[

@@ -25,8 +25,8 @@ user's language.
 token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `context_full`, `thought_closed`,
 `answer_closed`, `speculation` (tokens drafted, accepted and rejected, and steps behind the prompt;
 null without speculation), `timings` in seconds (`load_s`, `tokenizer_s`, `prompt_s` template and
-encoding, `prefill_s`, `decode_s`, `ttft_s` from the question to the first token), `seed`,
-`kv_store`.
+encoding, `prefill_s`, `decode_s`, `ttft_s` from the question to the first token), `seed`, `events`,
+`memory`, `kv_store`.
 
 `kv_store`: null with `--kv-store off`, otherwise `path`, `restored_tokens`, `restore_s`,
 `stored_pages`, `stored_kv_bytes` and `written_bytes`, which were given to the system to write, log
@@ -36,13 +36,21 @@ included.
 `answer_closed`: `loop` where the answer went in circles and was ended (`finish_reason` is then
 `length`), otherwise null.
 
+`events` is what was done for others' memory, for heat or battery: `kind` (`threads`, `paused`,
+`resumed`, `gave-back`, `took-again`, `battery-low` or `unreadable`), `seconds` since loading,
+`code`, and what its text names, such as `celsius`, `threads` and `before`, or `megabytes`.
+
 `finish_reason`: `stop` the model ended or a stop string came; `length` a limit of tokens was
 reached, or the context is full (`context_full`); `cancelled` Ctrl-C (exit code 1).
 
 `bench`: `prefill_tok_s` and `decode_tok_s` (each `median`, `min`, `max`), `load_s`,
 `first_logits_s` (loading and the first logits of one token), `ttft_s` (from the ids of the prompt
 to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`, `isa`, `threads`,
-`kv_format`, `prompt_tokens`, `gen_tokens`, `repeat`, `machine`, `model`.
+`kv_format`, `prompt_tokens`, `gen_tokens`, `repeat`, `machine`, `model`, `memory`.
+
+The `memory` of both, where there is a budget (else null): `resident_bytes` of weights,
+`streamed_bytes_per_token`, `storage_bytes_s` when the model was loaded, `direct` (past the page
+cache), `read_bound_tok_s` (null where nothing is streamed), `reached_tok_s` and `share`.
 
 `bench` with `--against` or `--roofline`: `kind` (`comparison`), `machine`, `threads`, `options`,
 `engines`, `missing` (peers left out: `engine`, `code`, `params`) and `roofline`. An engine has
@@ -54,7 +62,8 @@ to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`
 `decode_bound_tok_s`, `prefill_bound_tok_s`, `rounds`.
 
 `bench --sustain`: `kind` (`sustain`), `tok_s`, `kept` (speed of the last tenth over the first),
-`samples` (`seconds`, `tok_s`, `celsius`, `mhz`), `tokens`, `seconds`, `isa`, `threads`, `machine`.
+`samples` (`seconds`, `tok_s`, `celsius`, `mhz`), `tokens`, `seconds`, `isa`, `threads`, `events`,
+`machine`.
 
 `bench --scenarios`: `kind` (`scenarios`), `scenarios` (`name`, `first_load_s`, `cold`, `ttft_s`,
 `tok_s`, `memory_gb`, `claim`), `steps` (`model`, `format`, `bits_per_weight`, `weights_mb`,
@@ -71,6 +80,11 @@ to the first token), `peak_rss_mb`, `weights_mb` (10^6 bytes), `bits_per_weight`
 `weight_bytes`, `parameters`, `decoder_parameters`, `bits_per_weight`, `decoder_bits_per_weight`,
 `kv_bytes_per_token`, `created_by`, `plan`, `source`, `calibration`, `distilled`, `gate` (the
 judgement it was published with), `verified`; with `--tensors` also `tensors`.
+
+`inspect --budget`: also `memory`: the plan in bytes (`budget`, `process`, `kv`, `scratch`, `ring`,
+`resident`, `streamed` for a token, `looked_up`, `smallest` budget), `max_context`, `kv_format`,
+`storage_bytes_s` and `memory_bytes_s` as measured, and tokens per second at most
+(`storage_bound_tok_s`, `memory_bound_tok_s`, `speed_bound_tok_s`).
 
 `compress`: `bundle` (the report on what was made), `seconds`, `resumed_segments`,
 `peak_rss_bytes`, `evaluation` (the document of an evaluation, where there is a gate; where that

@@ -14,12 +14,31 @@ from pocketr1.cli.answer import (
     Question,
     answer,
     checked_full_context,
+    decode_speed,
     summarize,
+)
+from pocketr1.cli.governing import (
+    MaxTemp,
+    MemoryThreshold,
+    OnBattery,
+    Remarks,
+    govern,
+    make_care,
 )
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
 from pocketr1.cli.kvstore import KVStats, KVStore, StoreWatch, store_options
-from pocketr1.cli.options import Cpus, FullContext, Json, KvFormat, MaxContext, Model, Threads
+from pocketr1.cli.options import (
+    Cpus,
+    FullContext,
+    Json,
+    KvFormat,
+    MaxContext,
+    MemoryBudget,
+    Model,
+    Threads,
+    budget,
+)
 from pocketr1.cli.output import print_json, say
 from pocketr1.cli.sampling import (
     LoopCheck,
@@ -37,6 +56,7 @@ from pocketr1.cli.sampling import (
     make_sampling,
 )
 from pocketr1.cli.speculation import Speculate
+from pocketr1.cli.streamed import say_streamed, streamed_document
 from pocketr1.errors import UsageError
 
 __all__ = ["run"]
@@ -59,6 +79,7 @@ def run(
     threads: Threads = None,
     cpus: Cpus = None,
     max_context: MaxContext = None,
+    memory_budget: MemoryBudget = None,
     full_context: FullContext = "stop",
     kv_format: KvFormat = "f16",
     cache: Cache = None,
@@ -67,6 +88,9 @@ def run(
     speculate: Speculate = "off",
     kv_store: KVStore = None,
     kv_stats: KVStats = False,
+    max_temp: MaxTemp = None,
+    on_battery: OnBattery = None,
+    memory_threshold: MemoryThreshold = None,
     json: Json = False,
 ) -> None:
     """Answer, streaming or as one document."""
@@ -100,6 +124,7 @@ def run(
     from pocketr1.engine import load
     from pocketr1.engine.loading import open_speculation
 
+    care = make_care(max_temp, on_battery, memory_threshold)
     model = runnable(model, cache, threads)
     began = perf_counter()
     store = store_options(kv_store, cache)
@@ -110,25 +135,38 @@ def run(
         max_context=max_context,
         kv_format=kv_format,
         kv_store=store,
+        memory_budget=budget(memory_budget),
     ) as engine:
         load_s = perf_counter() - began
         watch = StoreWatch(engine)
         printer = None if json else Printer()
+        remarks = Remarks()
+        remarks.begin_line = None if printer is None else printer.begin_line
         with open_speculation(speculate, engine) as speculation, cancel_on_interrupt(engine):
-            document = answer(engine, question, printer, speculation)
-        if printer is None:
-            document["kv_store"] = watch.document()
-        else:
-            printer.finish()
-            summarize(document)
-            if document["context_full"]:
-                say("cli-run-full")
-            if kv_stats:
-                watch.tell()
+            governor = govern(engine, care, remarks, speculation)
+            try:
+                document = answer(engine, question, printer, speculation)
+            finally:
+                if printer is not None:
+                    printer.finish()
+        streaming = engine.streaming
+        kept = watch.document() if json or kv_stats else None
     timings = {"load_s": load_s, **document["timings"]}
     document["timings"] = {name: round(seconds, 6) for name, seconds in timings.items()}
     document["seed"] = sampling.seed
+    document["events"] = [event.to_dict() for event in governor.events]
+    memory = None if streaming is None else streamed_document(streaming, decode_speed(document))
+    document["memory"] = memory
     if printer is None:
+        document["kv_store"] = kept
         print_json(document)
+    else:
+        summarize(document)
+        if memory is not None:
+            say_streamed(memory)
+        if document["context_full"]:
+            say("cli-run-full")
+        if kept is not None:
+            watch.tell(kept)
     if document["finish_reason"] == "cancelled":
         raise typer.Exit(1)

@@ -9,10 +9,20 @@ from pathlib import Path
 
 from pocketr1.bundle.files import existing_parent
 from pocketr1.doctor.kernels import Kernels, choose_kernels
-from pocketr1.doctor.sensors import Battery, Thermal, find_battery, find_thermal
 from pocketr1.doctor.speed import MemorySpeed
 from pocketr1.doctor.system import System, find_system
-from pocketr1.machine import Cpu, Memory, Root, StorageSpeed, find_cpu, find_memory
+from pocketr1.machine import (
+    Battery,
+    Cpu,
+    Memory,
+    Root,
+    StorageSpeed,
+    Thermal,
+    find_battery,
+    find_cpu,
+    find_memory,
+    find_thermal,
+)
 
 __all__ = ["Findings", "Storage", "find"]
 

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pocketr1.machine import Root
+from pocketr1.machine import Root, is_android
 
 __all__ = ["System", "find_system"]
 
@@ -44,7 +44,7 @@ def find_system(root: Root, environment: Mapping[str, str]) -> System:
     """
     kernel = root.text("proc/sys/kernel/osrelease")
     version = root.text("proc/version") or ""
-    android = "ANDROID_ROOT" in environment or root.exists("system/build.prop")
+    android = is_android(root, environment)
     properties = _properties(root) if android else {}
     return System(
         device=_device(root, properties),

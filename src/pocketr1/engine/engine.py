@@ -16,8 +16,12 @@ import numpy.typing as npt
 
 from pocketr1.arch import ModelSpec
 from pocketr1.engine.batch import DEFAULT_BATCH, Completion, complete_many
+from pocketr1.engine.budget import MemoryPlan, Streaming
 from pocketr1.engine.generation import Detokenizer, Generation, Request
+from pocketr1.engine.governor import Governor
 from pocketr1.engine.ownership import Ownership
+from pocketr1.engine.pressure import trim_share
+from pocketr1.engine.reliefs import reliefs
 from pocketr1.engine.sampling import Sampling
 from pocketr1.engine.sequence import Sequence
 from pocketr1.engine.speculation import Speculation
@@ -54,11 +58,19 @@ class Engine:
 
     Arrays handed out stay valid after :meth:`close`.
 
-    path: where the model came from; spec: its :class:`~pocketr1.arch.ModelSpec`.
+    path: where the model came from; spec: its :class:`~pocketr1.arch.ModelSpec`; plan: what its
+    memory budget goes to, ``None`` without one.
     """
 
-    def __init__(self, model: _core.Model, session: _core.Session, path: Path) -> None:
+    def __init__(
+        self,
+        model: _core.Model,
+        session: _core.Session,
+        path: Path,
+        plan: MemoryPlan | None = None,
+    ) -> None:
         self.path = path
+        self.plan = plan
         self.spec = ModelSpec.from_dict(json.loads(model.spec_json))
         self.isa = session.isa
         self.threads = session.threads
@@ -74,6 +86,7 @@ class Engine:
         self._kv_store: KVStore | None = None
         # Handles of dropped sequences: a finalizer may run in any thread, the owner frees them.
         self._released: deque[int] = deque()
+        self._governor: Governor | None = None
 
     @property
     def kv_store(self) -> KVStore | None:
@@ -93,6 +106,41 @@ class Engine:
         """
         self._check_usable()
         return self._session.kv_bytes
+
+    @property
+    def weight_budget(self) -> int | None:
+        """Bytes of weights the memory plan keeps resident; ``None`` without a budget."""
+        return None if self.plan is None else self.plan.resident
+
+    @property
+    def streaming(self) -> Streaming | None:
+        """How weights come under a limit of resident bytes; ``None`` without one."""
+        self._check_usable()
+        stream = self._model.stream
+        if stream is None:
+            return None
+        resident, streamed, _, _, speed, direct = stream
+        return Streaming(resident, streamed, speed, direct)
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of weights kept in memory of our own now; 0 where they are mapped."""
+        streaming = self.streaming
+        return 0 if streaming is None else streaming.resident
+
+    def set_resident_limit(self, limit: int | None) -> None:
+        """Keep at most ``limit`` bytes of weights in memory and stream the others.
+
+        Between steps, also while a generation is under way; it goes on with the same tokens. Less
+        than before: the memory goes back to the system at once. More: weights are kept as they are
+        streamed by. A model loaded without a budget is streamed from then on. ``None``: weights are
+        mapped (or read once, with ``mmap=False``). Raises UsageError (``resident-limit-value``),
+        and what reading raises.
+        """
+        self._check_usable()
+        if limit is not None and not _is_count(limit, 0):
+            raise UsageError("resident-limit-value", value=limit)
+        self._model.set_resident_limit(limit)
 
     def trim_pages(self) -> int:
         """Give K/V pages that no sequence uses back to the system; return their bytes."""
@@ -268,6 +316,33 @@ class Engine:
         if self._kv_store is not None:
             self._kv_store.clear_adapter(tensor)
 
+    def govern(self, governor: Governor | None) -> None:
+        """Let ``governor`` mind memory, heat and battery before every step; ``None``: nobody.
+
+        With the governor before go its limits. The answers stay the same, bit for bit.
+        """
+        self._check_usable()
+        if self._governor is not None:
+            self._governor._leave(self)
+            self._use_threads(self.threads)
+        self._governor = governor
+        if governor is not None:
+            governor._join(self, *reliefs(self))
+
+    def trim(self, level: int) -> None:
+        """Give memory back: for Android's ``onTrimMemory``, from any thread.
+
+        Called by the owner between two steps it acts at once, by others before the next step; see
+        :meth:`Governor.trim`. Without a governor nothing is given back.
+        """
+        governor = self._governor
+        if governor is None:
+            trim_share(level)
+            return
+        governor.trim(level)
+        if self._ownership.is_mine and not self._stepping and not self._closed:
+            governor._look_if_due()
+
     def cancel(self) -> None:
         """Stop what the engine is doing, from any thread.
 
@@ -289,6 +364,7 @@ class Engine:
         if self._closed:
             return
         self._check_usable()
+        self.govern(None)
         self._closed = True
         self._released.clear()
         del self._session, self._model
@@ -345,6 +421,9 @@ class Engine:
         if self._closed or self._stepping or not self._ownership.is_mine:
             return False
         return sequence is not None and not sequence._closed and sequence._user is user
+
+    def _use_threads(self, threads: int) -> None:
+        self._session.set_threads(threads)
 
     def _release_later(self, handle: int) -> None:
         if self._closed or not self._ownership.is_this_process:
@@ -419,6 +498,8 @@ class Engine:
         hook: Callable[[str, npt.NDArray[np.float32]], None] | None = None,
     ) -> npt.NDArray[np.float32]:
         """Compute rows of any sequences; return float32 logits, (len(logits_for), vocab)."""
+        if self._governor is not None:
+            self._governor.tend(lambda: self._cancels != seen)
         if self._cancels != seen:
             raise CancelledError("cancelled")
         logits = None

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pocketr1.arch import ModelSpec
+from pocketr1.engine.budget import MemoryPlan, Needs, make_plan
 from pocketr1.engine.engine import Engine
 from pocketr1.engine.speculation import Speculation
 from pocketr1.errors import EngineError, UsageError
@@ -27,6 +29,7 @@ __all__ = [
     "load",
     "locate",
     "open_speculation",
+    "plan_memory",
 ]
 
 #: Context of ``load`` where none is asked for, or the model's own where that is shorter. Pages are
@@ -101,6 +104,7 @@ def load(
     isa: str | None = None,
     device: str = "cpu",
     kv_store: str | os.PathLike[str] | KVStoreOptions | None = None,
+    memory_budget: int | str | None = None,
 ) -> Engine:
     """Load a model and return the engine that runs it.
 
@@ -119,10 +123,15 @@ def load(
     device: ``cpu``.
     kv_store: a file that keeps the keys and values of prompts for later processes (made where there
         is none), or :class:`~pocketr1.engine.KVStoreOptions`; answers stay the same.
+    memory_budget: bytes, or text such as ``700MB``, for the whole process: what of the weights does
+        not fit beside K/V, scratch and the process itself is streamed from storage for every token;
+        the answer stays the same. ``auto``: what is available, less 500 MB. ``None``: no limit.
+        It holds for one sequence of ``max_context`` tokens: each further one has K/V of its own.
 
-    Raises UsageError for bad options, EngineError where no model is found or where it is a GGUF
-    file (``model-gguf``; :func:`pocketr1.import_gguf` makes a bundle of it), BundleError or
-    CheckpointError where it is damaged.
+    Raises UsageError for bad options, a budget too small for the model among them
+    (``budget-too-small``, ``budget-context``, ``budget-context-int8``); EngineError where no model
+    is found or where it is a GGUF file (``model-gguf``; :func:`pocketr1.import_gguf` makes a bundle
+    of it), BundleError or CheckpointError where it is damaged.
     """
     _check_options(threads, max_context, kv_format, device)
     source = locate(path)
@@ -130,11 +139,7 @@ def load(
 
     files = None if kv_store is None else _describe(source)
     model = _open(source, mmap)
-    limit = int(json.loads(model.spec_json)["max_positions"])
-    if max_context is None:
-        max_context = min(limit, DEFAULT_MAX_CONTEXT)
-    elif max_context > limit:
-        raise UsageError("max-context-value", value=max_context, limit=limit)
+    max_context = _context(model, max_context)
     here = None if cpus is None else pin(cpu_list(cpus) if isinstance(cpus, str) else cpus)
     session = _core.Session(
         model,
@@ -143,22 +148,92 @@ def load(
         kv_format=kv_format,
         isa=isa or "",
     )
-    engine = Engine(model, session, source.path)
+    plan = None
+    if memory_budget is not None:
+        _core.trim_memory()
+        plan = make_plan(memory_budget, _needs(model, session, source.path, kv_format))
+        model.set_resident_limit(plan.resident)
+    engine = Engine(model, session, source.path, plan)
     if kv_store is not None:
         engine._kv_store = _open_store(kv_store, engine, files or {}, kv_format)
     return engine
+
+
+def plan_memory(
+    path: str | os.PathLike[str] | ModelSource,
+    memory_budget: int | str,
+    *,
+    threads: int | None = None,
+    max_context: int | None = None,
+    kv_format: str = "f16",
+) -> MemoryPlan:
+    """Return what :func:`load` would do with these arguments; raises what it raises."""
+    _check_options(threads, max_context, kv_format, "cpu")
+    source = locate(path)
+    from pocketr1 import _core
+
+    model = _open(source, mmap=True)
+    session = _core.Session(
+        model,
+        threads=threads or _threads_for(None),
+        max_context=_context(model, max_context),
+        kv_format=kv_format,
+    )
+    _core.trim_memory()
+    return make_plan(memory_budget, _needs(model, session, source.path, kv_format))
+
+
+def measure_streaming(path: str | os.PathLike[str] | ModelSource) -> float:
+    """Return the bytes per second at which the model's weights come from storage.
+
+    Some 64 MB are read past what the page cache holds of them. Raises what :func:`load` raises.
+    """
+    model = _open(locate(path), mmap=True)
+    model.set_resident_limit(0)
+    assert model.stream is not None
+    return model.stream[4]
+
+
+def _context(model: _core.Model, max_context: int | None) -> int:
+    limit = int(json.loads(model.spec_json)["max_positions"])
+    if max_context is None:
+        return min(limit, DEFAULT_MAX_CONTEXT)
+    if max_context > limit:
+        raise UsageError("max-context-value", value=max_context, limit=limit)
+    return max_context
+
+
+def _needs(model: _core.Model, session: _core.Session, path: Path, kv_format: str) -> Needs:
+    weights, ring, tiled = model.stream_sizes
+    spec = ModelSpec.from_dict(json.loads(model.spec_json))
+    return Needs(
+        spec=spec,
+        weights=weights,
+        ring=ring,
+        tiled=tiled,
+        # Vectors are a thousandth of a model; what a pass does not go through is the embedding.
+        looked_up=0 if spec.tied_embeddings else model.weight_bytes - weights,
+        page_bytes=session.page_bytes,
+        max_context=session.max_context,
+        kv_format=kv_format,
+        threads=session.threads,
+        directory=path,
+    )
 
 
 @contextmanager
 def open_speculation(how: str, engine: Engine) -> Iterator[Speculation | None]:
     """Hand out what ``off``, ``lookup`` or the path of a draft model ask for.
 
-    The draft model is loaded, and closed afterwards. Raises what loading it raises.
+    The draft model is loaded, and closed afterwards. Raises what loading it raises, and UsageError
+    (``budget-draft``) where the engine has a memory budget, in which no second model is planned.
     """
     if how == "off":
         yield None
     elif how == "lookup":
         yield Speculation()
+    elif engine.plan is not None:
+        raise UsageError("budget-draft", model=how)
     else:
         with _load_draft(how, engine) as draft:
             yield Speculation(draft)

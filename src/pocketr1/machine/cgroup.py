@@ -8,37 +8,67 @@ the mount itself is then the container's group.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pocketr1.machine.root import Root, integer
 
-__all__ = ["cpu_quota", "memory_limit"]
+__all__ = ["Group", "cpu_quota", "memory_group", "memory_limit"]
 
 _MOUNT = "sys/fs/cgroup"
 _UNLIMITED = 1 << 60  # version 1 writes about 2^63 where there is no limit
 _INACTIVE = "inactive_file"  # page cache that is given back on demand
 
 
+@dataclass(frozen=True)
+class Group:
+    """A control group that limits memory; bytes, ``None`` is unknown.
+
+    anonymous: memory of all its processes that no file backs.
+    """
+
+    limit: int
+    free: int | None
+    anonymous: int | None
+
+
 def memory_limit(root: Root) -> tuple[int | None, int | None]:
     """Return the bytes this process may use in all, and how many of them are still free."""
-    limits: list[int] = []
-    free: list[int] = []
-    for group, limit_name, usage_name, inactive in (
-        *((g, "memory.max", "memory.current", _INACTIVE) for g in _groups(root, "")),
+    groups = list(_memory_groups(root))
+    return (
+        min((group.limit for group in groups), default=None),
+        min((group.free for group in groups if group.free is not None), default=None),
+    )
+
+
+def memory_group(root: Root) -> Group | None:
+    """Return the group that has least left, of those the process is in; ``None`` without limits."""
+    known = [group for group in _memory_groups(root) if group.free is not None]
+    return min(known, key=lambda group: group.free or 0, default=None)
+
+
+def _memory_groups(root: Root) -> Iterator[Group]:
+    for group, limit_name, usage_name, inactive, anonymous in (
+        *((g, "memory.max", "memory.current", _INACTIVE, "anon") for g in _groups(root, "")),
         *(
-            (g, "memory.limit_in_bytes", "memory.usage_in_bytes", f"total_{_INACTIVE}")
+            (
+                g,
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+                f"total_{_INACTIVE}",
+                "total_rss",
+            )
             for g in _groups(root, "memory")
         ),
     ):
         limit = root.integer(f"{group}/{limit_name}", 1, _UNLIMITED)
         if limit is None:
             continue
-        limits.append(limit)
         usage = root.integer(f"{group}/{usage_name}")
-        if usage is not None:
-            cache = integer(root.fields(f"{group}/memory.stat", " ").get(inactive)) or 0
-            free.append(max(0, limit - max(0, usage - cache)))
-    return min(limits, default=None), min(free, default=None)
+        stat = root.fields(f"{group}/memory.stat", " ") if usage is not None else {}
+        cache = integer(stat.get(inactive)) or 0
+        free = None if usage is None else max(0, limit - max(0, usage - cache))
+        yield Group(limit, free, integer(stat.get(anonymous)))
 
 
 def cpu_quota(root: Root) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pocketr1.machine.cgroup import memory_limit
 from pocketr1.machine.root import Root, integer
 
-__all__ = ["Memory", "find_memory"]
+__all__ = ["Memory", "available_memory", "find_memory"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ def find_memory(root: Root) -> Memory:
         swap_free=_kilobytes(table, "SwapFree"),
         zram=_zram(root),
     )
+
+
+def available_memory(root: Root) -> int | None:
+    """Return the bytes the kernel could hand out without swapping, control groups left aside."""
+    return _available(root.fields("proc/meminfo"))
 
 
 def _available(table: dict[str, str]) -> int | None:

@@ -9,7 +9,7 @@ import sys
 from pocketr1.machine.cgroup import cpu_quota
 from pocketr1.machine.root import Root, integer
 
-__all__ = ["peak_rss_bytes", "usable_cpus"]
+__all__ = ["anonymous_bytes", "peak_rss_bytes", "rss_bytes", "usable_cpus"]
 
 
 def usable_cpus() -> int:
@@ -21,6 +21,20 @@ def usable_cpus() -> int:
     cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = cpu_quota(Root())
     return max(1, cpus if quota is None else min(cpus, math.ceil(quota)))
+
+
+def anonymous_bytes(root: Root) -> int | None:
+    """Return the bytes of this process that are in memory and that no file backs."""
+    words = root.fields("proc/self/status").get("RssAnon", "").split()
+    kilobytes = integer(words[0] if words else None)
+    return None if kilobytes is None else kilobytes * 1024
+
+
+def rss_bytes() -> int:
+    """Return this process's resident set in bytes; its peak where /proc does not tell."""
+    words = Root().fields("proc/self/status").get("VmRSS", "").split()
+    kilobytes = integer(words[0] if words else None)
+    return peak_rss_bytes() if kilobytes is None else kilobytes * 1024
 
 
 def peak_rss_bytes() -> int:

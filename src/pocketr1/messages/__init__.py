@@ -11,6 +11,7 @@ import os
 
 from pocketr1.messages import (
     bench,
+    budget,
     bundle,
     chat,
     checkpoint,
@@ -23,6 +24,7 @@ from pocketr1.messages import (
     evaluate,
     export,
     gguf,
+    governor,
     hub,
     kvstore,
     measure,
@@ -41,6 +43,8 @@ CATALOG: dict[str, Text] = {
     **distill.TEXTS,
     **engine.TEXTS,
     **kvstore.TEXTS,
+    **governor.TEXTS,
+    **budget.TEXTS,
     **chat.TEXTS,
     **measure.TEXTS,
     **evaluate.TEXTS,

@@ -49,6 +49,7 @@ TEXTS: dict[str, Text] = {
         "{zones} 个传感器，均不可读：系统不允许程序读取",
     ),
     "doctor-thermal-none": Text("no sensor to be seen", "未发现传感器"),
+    "doctor-watched": Text("--max-temp reads", "--max-temp 依据"),
     "doctor-battery": Text("battery", "电池"),
     "doctor-kind-prime": Text("prime", "超大核"),
     "doctor-kind-big": Text("big", "大核"),

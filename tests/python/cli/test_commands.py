@@ -205,6 +205,8 @@ RUN_KEYS = {
     "timings",
     "kv_store",
     "seed",
+    "events",
+    "memory",
 }
 
 

@@ -60,10 +60,10 @@ class ToyModel:
 
 class ToySession:
     isa = "scalar"
-    threads = 1
 
-    def __init__(self, max_context: int = 48) -> None:
+    def __init__(self, max_context: int = 48, threads: int = 1) -> None:
         self.max_context = max_context
+        self.threads = self.active_threads = threads
         self.sequences: dict[int, list[int]] = {}
         self.rows_computed = 0
         self.step_sizes: list[int] = []
@@ -96,6 +96,10 @@ class ToySession:
 
     def truncate(self, sequence: int, length: int) -> None:
         del self.sequences[sequence][length:]
+
+    def set_threads(self, threads: int) -> None:
+        assert 1 <= threads <= self.threads
+        self.active_threads = threads
 
     def cancel(self) -> None:
         self._cancelled.set()

@@ -23,6 +23,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 import forbid_network  # noqa: E402
 
+# Nor does any write into the cache of whoever runs them.
+os.environ["POCKETR1_CACHE"] = tempfile.mkdtemp(prefix="pocketr1-cache-")
+
 forbid_network.install()
 _LOG = Path(tempfile.mkdtemp(prefix="pocketr1-network-")) / "attempts"
 os.environ[forbid_network.LOG_VARIABLE] = str(_LOG)

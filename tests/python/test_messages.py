@@ -61,7 +61,7 @@ def test_a_code_stands_in_one_catalog_only() -> None:
     rooms = [messages.bundle, messages.chat, messages.checkpoint]
     rooms += [messages.cli, messages.cli_help, messages.compress, messages.engine]
     rooms += [messages.measure, messages.evaluate, messages.export, messages.hub]
-    rooms += [messages.distill, messages.doctor, messages.bench, messages.gguf]
+    rooms += [messages.distill, messages.doctor, messages.bench, messages.gguf, messages.kvstore]
     rooms += [messages.governor, messages.budget]
     assert sum(len(room.TEXTS) for room in rooms) == len(CATALOG)
 

@@ -12,6 +12,7 @@ import typer
 
 from pocketr1 import __version__, messages
 from pocketr1.cli.bench import bench
+from pocketr1.cli.cache import cache
 from pocketr1.cli.chat import chat
 from pocketr1.cli.commands import Command, make_app
 from pocketr1.cli.compress import compress
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench,
     "evaluate": evaluate,
     "export": export,
+    "cache": cache,
     "doctor": doctor,
 }
 

@@ -28,6 +28,7 @@ from pocketr1.cli.governing import (
 )
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
+from pocketr1.cli.kvstore import KVStats, KVStore, StoreWatch, store_options
 from pocketr1.cli.options import (
     Cpus,
     FullContext,
@@ -87,6 +88,8 @@ def chat(
     cache: Cache = None,
     system: System = None,
     speculate: Speculate = "off",
+    kv_store: KVStore = None,
+    kv_stats: KVStats = False,
     max_temp: MaxTemp = None,
     on_battery: OnBattery = None,
     memory_threshold: MemoryThreshold = None,
@@ -111,6 +114,7 @@ def chat(
     care = make_care(max_temp, on_battery, memory_threshold)
     remarks = Remarks()
     runs = runnable(model, cache, threads)
+    store = store_options(kv_store, cache)
     with (
         load(
             runs,
@@ -118,6 +122,7 @@ def chat(
             cpus=cpus,
             max_context=max_context,
             kv_format=kv_format,
+            kv_store=store,
             memory_budget=budget(memory_budget),
         ) as engine,
         open_speculation(speculate, engine) as speculation,
@@ -126,6 +131,7 @@ def chat(
             say("cli-chat-tiny")
         govern(engine, care, remarks, speculation)
         talk = _Talk(engine, sampling, system, limits, speculation, when_full, remarks)
+        talk.watch = StoreWatch(engine) if kv_stats else None
         if is_terminal(sys.stdin):
             _keep_history()
             say("cli-chat-welcome", model=engine.path.name)
@@ -151,6 +157,7 @@ class _Talk:
         self._limits = limits
         self._speculation = speculation
         self._full_context = full_context
+        self.watch: StoreWatch | None = None
         self._remarks = remarks
         self._chat = self._new_chat(system)
 
@@ -207,6 +214,8 @@ class _Talk:
         if reply.finish_reason == "cancelled":
             say("cli-chat-stopped")
         summarize(reply_document(reply))
+        if self.watch is not None:
+            self.watch.tell(self.watch.document())
         if reply.context_full:
             say("cli-chat-full")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from pocketr1.errors import UsageError
 
-__all__ = ["bits", "decimal", "points", "size", "whole"]
+__all__ = ["bits", "decimal", "duration", "points", "size", "whole"]
 
 
 def bits(option: str) -> Callable[[str], int | str]:
@@ -52,6 +53,18 @@ def size(option: str) -> Callable[[str], int]:
         if found is None:
             raise UsageError("cli-not-size", option=option, value=value)
         return found
+
+    return parse
+
+
+def duration(option: str) -> Callable[[str], float]:
+    """Return the parser of ``option``'s time in seconds: ``30d``, ``12h``, ``90m``, ``5s``."""
+
+    def parse(value: str) -> float:
+        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([dhms])\s*", value)
+        if match is None:
+            raise UsageError("cli-not-duration", option=option, value=value)
+        return float(match[1]) * {"d": 86400, "h": 3600, "m": 60, "s": 1}[match[2]]
 
     return parse
 

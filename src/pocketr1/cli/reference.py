@@ -26,7 +26,11 @@ token), `prompt_tokens`, `completion_tokens`, `finish_reason`, `context_full`, `
 `answer_closed`, `speculation` (tokens drafted, accepted and rejected, and steps behind the prompt;
 null without speculation), `timings` in seconds (`load_s`, `tokenizer_s`, `prompt_s` template and
 encoding, `prefill_s`, `decode_s`, `ttft_s` from the question to the first token), `seed`, `events`,
-`memory`.
+`memory`, `kv_store`.
+
+`kv_store`: null with `--kv-store off`, otherwise `path`, `restored_tokens`, `restore_s`,
+`stored_pages`, `stored_kv_bytes` and `written_bytes`, which were given to the system to write, log
+included.
 
 `thought_closed`: why the reasoning was closed for the model, `budget` or `loop`, otherwise null.
 `answer_closed`: `loop` where the answer went in circles and was ended (`finish_reason` is then
@@ -66,6 +70,12 @@ The `memory` of both, where there is a budget (else null): `resident_bytes` of w
 `tok_s`, `memory_gb`, `claim`), `steps` (`model`, `format`, `bits_per_weight`, `weights_mb`,
 `peak_rss_mb`, `prefill_tok_s`, `decode_tok_s`, `perplexity`, `kld_mean`, `top1_agreement`,
 `accuracy`, `accuracy_interval`, `problems`), `machine`.
+
+`cache list` and `cache show`: `path`, `file_bytes` (with log and reserve), `used_bytes`,
+`limit_bytes`, `written_bytes` (by all processes so far that ended properly), `models` (`id`,
+`name`, `kv_format`, `pages`, `tokens`, `prompts`, `kv_bytes`, `used` in seconds since 1970,
+`prefill` and `restore` in tokens a second). `cache prune`: `pages`, `before` and `after` in bytes.
+`cache verify`: `pages`, `problems`.
 
 `inspect`: `kind` (`bundle` or `checkpoint`), `path`, `model` as in bundle.json, `file_bytes`,
 `weight_bytes`, `parameters`, `decoder_parameters`, `bits_per_weight`, `decoder_bits_per_weight`,

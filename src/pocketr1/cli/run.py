@@ -27,6 +27,7 @@ from pocketr1.cli.governing import (
 )
 from pocketr1.cli.imported import Cache, runnable
 from pocketr1.cli.interrupt import cancel_on_interrupt
+from pocketr1.cli.kvstore import KVStats, KVStore, StoreWatch, store_options
 from pocketr1.cli.options import (
     Cpus,
     FullContext,
@@ -85,6 +86,8 @@ def run(
     system: System = None,
     stop: Stop = None,
     speculate: Speculate = "off",
+    kv_store: KVStore = None,
+    kv_stats: KVStats = False,
     max_temp: MaxTemp = None,
     on_battery: OnBattery = None,
     memory_threshold: MemoryThreshold = None,
@@ -124,15 +127,18 @@ def run(
     care = make_care(max_temp, on_battery, memory_threshold)
     model = runnable(model, cache, threads)
     began = perf_counter()
+    store = store_options(kv_store, cache)
     with load(
         model,
         threads=threads,
         cpus=cpus,
         max_context=max_context,
         kv_format=kv_format,
+        kv_store=store,
         memory_budget=budget(memory_budget),
     ) as engine:
         load_s = perf_counter() - began
+        watch = StoreWatch(engine)
         printer = None if json else Printer()
         remarks = Remarks()
         remarks.begin_line = None if printer is None else printer.begin_line
@@ -144,6 +150,7 @@ def run(
                 if printer is not None:
                     printer.finish()
         streaming = engine.streaming
+        kept = watch.document() if json or kv_stats else None
     timings = {"load_s": load_s, **document["timings"]}
     document["timings"] = {name: round(seconds, 6) for name, seconds in timings.items()}
     document["seed"] = sampling.seed
@@ -151,6 +158,7 @@ def run(
     memory = None if streaming is None else streamed_document(streaming, decode_speed(document))
     document["memory"] = memory
     if printer is None:
+        document["kv_store"] = kept
         print_json(document)
     else:
         summarize(document)
@@ -158,5 +166,7 @@ def run(
             say_streamed(memory)
         if document["context_full"]:
             say("cli-run-full")
+        if kept is not None:
+            watch.tell(kept)
     if document["finish_reason"] == "cancelled":
         raise typer.Exit(1)

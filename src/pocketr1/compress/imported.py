@@ -16,10 +16,10 @@ from pocketr1.checkpoint.gguf import is_gguf, read_header
 from pocketr1.compress.defaults import KEEP
 from pocketr1.compress.quantizer import CompressionReport, Progress, Quantizer
 from pocketr1.errors import BundleError, CheckpointError
+from pocketr1.machine import cache_directory
 
 __all__ = ["ImportedModel", "cache_directory", "find_or_import", "import_gguf"]
 
-_ENVIRONMENT = "POCKETR1_CACHE"
 _HASHED = 4 << 20  # bytes
 
 
@@ -29,20 +29,6 @@ class ImportedModel:
 
     path: Path
     report: CompressionReport | None
-
-
-def cache_directory(cache: str | os.PathLike[str] | None = None) -> Path:
-    """Return where bundles of GGUF files are kept.
-
-    ``cache``; without it, the environment's POCKETR1_CACHE, XDG_CACHE_HOME/pocketr1, or
-    ~/.cache/pocketr1.
-    """
-    if cache is not None:
-        return Path(cache)
-    if os.environ.get(_ENVIRONMENT):
-        return Path(os.environ[_ENVIRONMENT])
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "pocketr1"
 
 
 def import_gguf(

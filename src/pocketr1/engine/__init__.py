@@ -10,6 +10,7 @@ from pocketr1.engine.engine import LOGITS_LIMIT_BYTES, Engine
 from pocketr1.engine.generation import FINISH_REASONS, Detokenizer, Generation, Token
 from pocketr1.engine.governor import Event, Governor
 from pocketr1.engine.inspection import ModelReport, TensorSummary, inspect
+from pocketr1.engine.kvstore import KVStore, KVStoreOptions, KVStoreWarning
 from pocketr1.engine.loading import DEFAULT_MAX_CONTEXT, ModelSource, load, locate, plan_memory
 from pocketr1.engine.pressure import Relief
 from pocketr1.engine.sampling import Sampling
@@ -31,6 +32,9 @@ __all__ = [
     "Event",
     "Generation",
     "Governor",
+    "KVStore",
+    "KVStoreOptions",
+    "KVStoreWarning",
     "MemoryPlan",
     "ModelReport",
     "ModelSource",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pocketr1 import _core
+    from pocketr1.engine.kvstore import KVStore, Turn
 
 __all__ = ["LOGITS_LIMIT_BYTES", "Engine"]
 
@@ -43,6 +44,9 @@ LOGITS_LIMIT_BYTES = 1 << 30
 # Rows of one prefill step: enough to use the matrices well, few enough that cancelling is prompt
 # and that activations stay small (512 rows of a 32B model's widest layer are 57 MB).
 _PREFILL_ROWS = 512
+
+# A shorter prompt has no whole page in front of its last token.
+_PAGE_TOKENS = 64
 
 
 class Engine:
@@ -78,9 +82,16 @@ class Engine:
         self._closed = False
         self._stepping = False
         self._cancels = 0
+        self._adapter_changes = 0
+        self._kv_store: KVStore | None = None
         # Handles of dropped sequences: a finalizer may run in any thread, the owner frees them.
         self._released: deque[int] = deque()
         self._governor: Governor | None = None
+
+    @property
+    def kv_store(self) -> KVStore | None:
+        """The store of ``load(kv_store=…)``, or ``None``."""
+        return self._kv_store
 
     @property
     def vocab_size(self) -> int:
@@ -291,14 +302,19 @@ class Engine:
         Replaces the tensor's adapter. Sequences computed before keep their old values: start anew.
         """
         self._check_usable()
-        self._model.set_adapter(
-            tensor, np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32)
-        )
+        a, b = np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32)
+        self._model.set_adapter(tensor, a, b)
+        self._adapter_changes += 1
+        if self._kv_store is not None:
+            self._kv_store.set_adapter(tensor, a, b)
 
     def clear_adapter(self, tensor: str) -> None:
         """Take the adapter of ``tensor`` away."""
         self._check_usable()
         self._model.clear_adapter(tensor)
+        self._adapter_changes += 1
+        if self._kv_store is not None:
+            self._kv_store.clear_adapter(tensor)
 
     def govern(self, governor: Governor | None) -> None:
         """Let ``governor`` mind memory, heat and battery before every step; ``None``: nobody.
@@ -352,6 +368,8 @@ class Engine:
         self._closed = True
         self._released.clear()
         del self._session, self._model
+        if self._kv_store is not None:
+            self._kv_store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -386,6 +404,23 @@ class Engine:
             raise EngineError("engine-busy")
         while self._released:
             self._session.free_sequence(self._released.popleft())
+
+    def _store_turn(self, sequence: Sequence, ids: TokenArray) -> Turn | None:
+        """Return what the K/V store does for a prompt; ``None`` where it does nothing."""
+        store = self._kv_store
+        if store is None or sequence._adapter_changes != self._adapter_changes:
+            return None
+        if len(ids) <= _PAGE_TOKENS or not store.wanted():
+            return None
+        from pocketr1.engine.kvstore import Turn
+
+        return Turn(store, self, sequence, ids)
+
+    def _may_read(self, sequence: Sequence | None, user: object) -> bool:
+        """Whether the caller may read the pages of what ``user`` computed into ``sequence``."""
+        if self._closed or self._stepping or not self._ownership.is_mine:
+            return False
+        return sequence is not None and not sequence._closed and sequence._user is user
 
     def _use_threads(self, threads: int) -> None:
         self._session.set_threads(threads)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pocketr1.engine.engine import Engine
+    from pocketr1.engine.kvstore import Turn
 
 __all__ = ["FINISH_REASONS", "Detokenizer", "Generation", "Request", "Token"]
 
@@ -76,7 +77,8 @@ class Generation(Iterator[Token]):
     context_full: whether it ended because the context is full (``length`` without max_tokens).
     slides: how often the oldest tokens were dropped and the others computed again.
     seed: the seed the random numbers are keyed by.
-    prompt_tokens: length of the prompt; reused_tokens: how many of them a given sequence held.
+    prompt_tokens: length of the prompt; reused_tokens: how many of them a given sequence held;
+        restored_tokens: how many more came from the K/V store.
     index: the number of the answer, which keys the random numbers beside the seed.
     token_ids: the ids yielded so far, given ones (:meth:`force`) among them.
     tail: text still held back when the last token came (possible stop string that was none,
@@ -102,7 +104,7 @@ class Generation(Iterator[Token]):
         self.slides = 0
         self.seed: int = sampling.seed
         self.prompt_tokens = len(request.ids)
-        self.reused_tokens = 0
+        self.reused_tokens = self.restored_tokens = 0
         self.index = request.index
         self.token_ids: list[int] = []
         self.tail = ""
@@ -115,6 +117,7 @@ class Generation(Iterator[Token]):
         self._sequence = sequence
         self._stop = StopMatcher(stop)
         self._detokenizer = detokenizer
+        self._turn: Turn | None = None
         self._lookahead: Lookahead | None = None
         if speculation is not None:
             self._lookahead = Lookahead(
@@ -152,6 +155,7 @@ class Generation(Iterator[Token]):
             self._end("cancelled")
             raise StopIteration from None
         except BaseException:
+            self._turn = None
             self._end("closed")
             raise
         if token is None:
@@ -228,8 +232,18 @@ class Generation(Iterator[Token]):
         # The last token is always computed: its logits are what is asked for.
         self.reused_tokens = min(common_prefix(sequence._tokens, ids), len(ids) - 1)
         sequence._truncate(self.reused_tokens)
-        logits = sequence._append(ids[self.reused_tokens :])
+        held = self.reused_tokens
+        turn = self._engine._store_turn(sequence, ids)
+        if turn is not None:
+            held = turn.restore(held, self._cancels_seen)
+            self.reused_tokens = min(self.reused_tokens, held)
+            self.restored_tokens = held - self.reused_tokens
+        restored = perf_counter()
+        logits = sequence._append(ids[held:])
         self.prefill_seconds = perf_counter() - began
+        if turn is not None:
+            turn.computed(len(ids) - held, perf_counter() - restored)
+            self._turn = turn
         return logits
 
     def _decode(self) -> npt.NDArray[np.float32]:
@@ -240,6 +254,8 @@ class Generation(Iterator[Token]):
             raise EngineError("sequence-closed")
         if sequence._user is not self:
             raise EngineError("sequence-taken")
+        if self._turn is not None:
+            self._turn.step()
         if self._must_slide:
             logits = self._slide()
         elif self._lookahead is None:
@@ -261,6 +277,9 @@ class Generation(Iterator[Token]):
         assert sequence is not None
         if self._lookahead is not None:
             self._lookahead.restart()
+        if self._turn is not None:
+            self._turn.finish()  # the prompt's pages are about to go
+            self._turn = None
         first = self._window.first
         dropped = self._window.dropped(self._length)
         newest = self._history[first + dropped : self._length]
@@ -298,6 +317,9 @@ class Generation(Iterator[Token]):
             self.tail = self._stop.push(self._detokenizer.finish()) + self._stop.finish()
         if self._lookahead is not None:
             self._lookahead.close()
+        if self._turn is not None and self._engine._may_read(self._sequence, self):
+            self._turn.finish()
+        self._turn = None
         if self._own_sequence and self._sequence is not None:
             self._sequence.close()
             self._sequence = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pocketr1.machine import cpu_list, default_threads, pin, usable_cpus
 
 if TYPE_CHECKING:
     from pocketr1 import _core
+    from pocketr1.engine.kvstore import KVStore, KVStoreOptions
 
 __all__ = [
     "DEFAULT_MAX_CONTEXT",
@@ -101,6 +103,7 @@ def load(
     mmap: bool = True,
     isa: str | None = None,
     device: str = "cpu",
+    kv_store: str | os.PathLike[str] | KVStoreOptions | None = None,
     memory_budget: int | str | None = None,
 ) -> Engine:
     """Load a model and return the engine that runs it.
@@ -118,6 +121,8 @@ def load(
         reads them into memory, which a file that shrinks meanwhile cannot hurt.
     isa: one of ``pocketr1.isas()``; ``None`` takes the environment's POCKETR1_ISA or the best.
     device: ``cpu``.
+    kv_store: a file that keeps the keys and values of prompts for later processes (made where there
+        is none), or :class:`~pocketr1.engine.KVStoreOptions`; answers stay the same.
     memory_budget: bytes, or text such as ``700MB``, for the whole process: what of the weights does
         not fit beside K/V, scratch and the process itself is streamed from storage for every token;
         the answer stays the same. ``auto``: what is available, less 500 MB. ``None``: no limit.
@@ -132,6 +137,7 @@ def load(
     source = locate(path)
     from pocketr1 import _core
 
+    files = None if kv_store is None else _describe(source)
     model = _open(source, mmap)
     max_context = _context(model, max_context)
     here = None if cpus is None else pin(cpu_list(cpus) if isinstance(cpus, str) else cpus)
@@ -147,7 +153,10 @@ def load(
         _core.trim_memory()
         plan = make_plan(memory_budget, _needs(model, session, source.path, kv_format))
         model.set_resident_limit(plan.resident)
-    return Engine(model, session, source.path, plan)
+    engine = Engine(model, session, source.path, plan)
+    if kv_store is not None:
+        engine._kv_store = _open_store(kv_store, engine, files or {}, kv_format)
+    return engine
 
 
 def plan_memory(
@@ -238,6 +247,37 @@ def _load_draft(model: str, engine: Engine) -> Engine:
         if error.code != "max-context-value":
             raise
         return load(model, threads=engine.threads)
+
+
+def _describe(source: ModelSource) -> dict[str, Any]:
+    from pocketr1.engine.kvstore.fingerprint import describe_files
+
+    try:
+        return describe_files(source.path)
+    except OSError:
+        # Opening it says what is wrong. Where that succeeds, no stored page is taken for its own.
+        return {"unreadable": time.time_ns()}
+
+
+def _open_store(
+    options: str | os.PathLike[str] | KVStoreOptions,
+    engine: Engine,
+    files: dict[str, Any],
+    kv_format: str,
+) -> KVStore:
+    from pocketr1.engine.kvstore import KVStore, KVStoreOptions
+
+    if not isinstance(options, KVStoreOptions):
+        options = KVStoreOptions(options)
+    options.check()
+    return KVStore(
+        options,
+        engine.path,
+        files,
+        tokenizer=engine._tokenizer_hash,
+        kv_format=kv_format,
+        page_bytes=engine._session.page_bytes,
+    )
 
 
 def _check_options(threads: object, max_context: object, kv_format: object, device: object) -> None:

@@ -35,6 +35,8 @@ class Sequence:
         # one, or go when the sequence is used for anything else.
         self._tokens: list[int] = []
         self._closed = False
+        # Adapters change what later tokens would have seen of these.
+        self._adapter_changes = engine._adapter_changes
         # The generation that appends to this sequence; another caller's change ends it.
         self._user: object = None
         self._release = weakref.finalize(self, engine._release_later, handle)
@@ -92,6 +94,7 @@ class Sequence:
             self._engine, self._engine._session.fork_sequence(self._handle, int(length))
         )
         made._tokens = self._tokens[:length]
+        made._adapter_changes = self._adapter_changes
         return made
 
     def close(self) -> None:
@@ -140,6 +143,11 @@ class Sequence:
             raise
         self._tokens.extend(ids.tolist())
         return logits
+
+    def _append_page(self, ids: npt.NDArray[np.int32], data: npt.NDArray[np.uint8]) -> None:
+        """Append a page that was computed elsewhere; the sequence must end with a whole one."""
+        self._engine._session.append_pages(self._handle, data)
+        self._tokens.extend(ids.tolist())
 
     def _look_ahead(self, ids: npt.NDArray[np.int32], seen: int) -> npt.NDArray[np.float32]:
         """Append ``ids[0]`` and compute the others ahead; return all logits, (len(ids), vocab).

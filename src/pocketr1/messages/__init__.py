@@ -26,6 +26,7 @@ from pocketr1.messages import (
     gguf,
     governor,
     hub,
+    kvstore,
     measure,
 )
 from pocketr1.messages.catalog import Text
@@ -41,6 +42,7 @@ CATALOG: dict[str, Text] = {
     **compress.TEXTS,
     **distill.TEXTS,
     **engine.TEXTS,
+    **kvstore.TEXTS,
     **governor.TEXTS,
     **budget.TEXTS,
     **chat.TEXTS,

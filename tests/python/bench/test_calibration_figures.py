@@ -18,6 +18,7 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
         ("table_grid", 1),
         ("kv_formats", 2),
         ("full_context", 2),
+        ("kv_store", 2),
     ],
 )
 def test_a_pages_table_is_the_kept_figures(

@@ -203,6 +203,7 @@ RUN_KEYS = {
     "context_full",
     "speculation",
     "timings",
+    "kv_store",
     "seed",
     "events",
     "memory",

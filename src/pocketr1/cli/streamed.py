@@ -22,6 +22,9 @@ __all__ = [
     "streamed_text",
 ]
 
+# Bits and group sizes that `compress` makes by itself.
+_SMALLER = ((8, 128), (4, 64), (3, 64), (2, 32))
+
 
 def streamed_document(streaming: Streaming, reached: float | None) -> dict[str, Any]:
     """Return what ``--json`` says of weights under a budget; ``reached`` in tokens per second."""
@@ -57,6 +60,7 @@ class Forecast:
     plan: MemoryPlan
     storage_speed: float
     memory_speed: float | None
+    smaller: Mapping[int, int]  # bits: bytes a token would go through; those fewer than now
 
     def bounds(self) -> dict[str, float | None]:
         """Return tokens per second: what storage and memory allow, and the lesser of the two."""
@@ -67,20 +71,32 @@ class Forecast:
         known = [bound for bound in (storage, memory) if bound is not None]
         return {"storage": storage, "memory": memory, "speed": min(known, default=None)}
 
+    def whole_in_memory(self) -> tuple[int, bool]:
+        """Return the most bits at which all of ``smaller`` would stay resident, and ``True``.
+
+        Where there are none: the fewest bits, and ``False``.
+        """
+        room = self.plan.resident + self.plan.ring
+        fitting = [bits for bits, size in self.smaller.items() if size <= room]
+        return (max(fitting), True) if fitting else (min(self.smaller), False)
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types."""
         return {
             **self.plan.to_dict(),
             "storage_bytes_s": self.storage_speed,
             "memory_bytes_s": self.memory_speed,
+            "weight_bytes_at_bits": {str(bits): size for bits, size in self.smaller.items()},
             **{f"{name}_bound_tok_s": bound for name, bound in self.bounds().items()},
         }
 
 
 def foresee(model: str, budget: str, max_context: int | None, kv_format: str) -> Forecast:
     """Plan, and measure storage and memory for about a second."""
+    from pocketr1.arch import ModelSpec
+    from pocketr1.doctor.candidates import token_weight_bytes
     from pocketr1.doctor.speed import buffer_bytes, measure_memory
-    from pocketr1.engine import plan_memory
+    from pocketr1.engine import inspect, plan_memory
     from pocketr1.engine.loading import measure_streaming
     from pocketr1.machine import Root, default_threads, find_cpu, find_memory
 
@@ -89,7 +105,10 @@ def foresee(model: str, budget: str, max_context: int | None, kv_format: str) ->
     root = Root()
     buffer = buffer_bytes(find_cpu(root).last_cache_bytes, find_memory(root).available)
     memory = measure_memory((), buffer=buffer, threads=default_threads(), isa="")
-    return Forecast(plan, storage, None if memory is None else memory.read)
+    spec = ModelSpec.from_dict(inspect(model).model)
+    sizes = {bits: token_weight_bytes(spec, bits, group) for bits, group in _SMALLER}
+    smaller = {bits: size for bits, size in sizes.items() if size < plan.resident + plan.streamed}
+    return Forecast(plan, storage, None if memory is None else memory.read, smaller)
 
 
 def show_forecast(forecast: Forecast) -> None:
@@ -116,6 +135,13 @@ def show_forecast(forecast: Forecast) -> None:
         "cli-plan-resident": size(plan.resident),
         "cli-plan-streamed": size(plan.streamed),
     }
+    if plan.streamed and forecast.smaller:
+        bits, fits = forecast.whole_in_memory()
+        rows["cli-plan-whole"] = messages.text(
+            "cli-plan-whole-bits" if fits else "cli-plan-whole-none",
+            bits=bits,
+            size=size(forecast.smaller[bits]),
+        )
     if plan.looked_up:
         rows["cli-plan-looked-up"] = size(plan.looked_up)
     rows["cli-plan-smallest"] = size(plan.smallest)

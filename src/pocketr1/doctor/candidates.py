@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pocketr1 import arch
-from pocketr1.bundle import plan_layout
+from pocketr1.bundle import BundleLayout, plan_layout
 from pocketr1.bundle.report import kv_bytes_per_token
 from pocketr1.compress import Recipe
 
@@ -21,6 +21,7 @@ __all__ = [
     "Candidate",
     "PublishedModel",
     "candidates",
+    "token_weight_bytes",
 ]
 
 CONTEXT = 4096  # tokens whose K/V counts, in F16: a question and a few pages of reasoning
@@ -150,15 +151,27 @@ def candidates() -> tuple[Candidate, ...]:
     )
 
 
-def _candidate(alias: str, spec: arch.ModelSpec, bits: int, group_size: int) -> Candidate:
+def token_weight_bytes(spec: arch.ModelSpec, bits: int, group_size: int) -> int:
+    """Return the bytes of weights that a token goes through, all matrices at these bits.
+
+    The embedding is looked up, one row a token, and does not count; a tied one is the head as well.
+    """
+    sizes = _sizes(spec, bits, group_size)[1]
+    return sum(sizes.values()) - (0 if spec.tied_embeddings else sizes["embed.weight"])
+
+
+def _sizes(spec: arch.ModelSpec, bits: int, group_size: int) -> tuple[BundleLayout, dict[str, int]]:
     shapes = arch.expected_tensors(spec)
     recipe = Recipe(bits=bits, group_size=group_size)
     dtypes = dict.fromkeys(shapes, "bf16")
     layout = plan_layout(recipe.tensors(shapes, dtypes, spec.tied_embeddings))
-    sizes = dict(zip(shapes, layout.tensor_bytes(), strict=True))
+    return layout, dict(zip(shapes, layout.tensor_bytes(), strict=True))
+
+
+def _candidate(alias: str, spec: arch.ModelSpec, bits: int, group_size: int) -> Candidate:
+    shapes = arch.expected_tensors(spec)
+    layout, sizes = _sizes(spec, bits, group_size)
     weights = sum(sizes.values())
-    # The embedding is looked up, one row a token; a tied one is the head as well.
-    looked_up = 0 if spec.tied_embeddings else sizes["embed.weight"]
     parameters = sum(tensor.parameters for tensor in layout.tensors)
     kv = kv_bytes_per_token(spec)
     layer = 2 * sum(
@@ -175,5 +188,5 @@ def _candidate(alias: str, spec: arch.ModelSpec, bits: int, group_size: int) -> 
         weight_bytes=weights,
         memory_bytes=weights + CONTEXT * kv + _OVERHEAD,
         storage_bytes=min(2 * parameters, _SHARD + layer) + bundle,
-        token_bytes=weights - looked_up + _SHORT_CONTEXT * kv,
+        token_bytes=token_weight_bytes(spec, bits, group_size) + _SHORT_CONTEXT * kv,
     )

@@ -13,8 +13,9 @@ from pocketr1.machine import Root, find_memory, parse_size, rss_bytes
 
 __all__ = ["AUTO_RESERVE", "MemoryPlan", "Needs", "Streaming", "budget_bytes", "make_plan"]
 
-#: What ``auto`` leaves to others, in bytes.
-AUTO_RESERVE = 500 * 10**6
+#: What ``auto`` leaves to others, in bytes: more than a Governor's threshold, or the least pressure
+#: would take weights back that were just read.
+AUTO_RESERVE = 640 * 10**6
 
 _PAGE_TOKENS = 64  # tokens of a K/V page
 _ROWS = 256  # rows that go through the layers together (Decoder::kRowsAtOnce)

@@ -74,6 +74,11 @@ TEXTS: dict[str, Text] = {
     "cli-plan-ring": Text("read buffers", "读取缓冲区"),
     "cli-plan-resident": Text("weights resident", "常驻权重"),
     "cli-plan-streamed": Text("weights streamed per token", "每个词元流式读取的权重"),
+    "cli-plan-whole": Text("all weights would stay resident", "权重能够全部常驻"),
+    "cli-plan-whole-bits": Text("at {bits} bits ({size})", "{bits} 位时（{size}）"),
+    "cli-plan-whole-none": Text(
+        "at no number of bits ({size} at {bits})", "任何位数都不能（{bits} 位时为 {size}）"
+    ),
     "cli-plan-looked-up": Text("embedding, looked up on storage", "嵌入表（在存储中查找）"),
     "cli-plan-smallest": Text("smallest budget", "最小预算"),
     "cli-plan-storage": Text("storage reads", "存储读取速度"),
@@ -85,10 +90,10 @@ TEXTS: dict[str, Text] = {
     ),
     "cli-option-memory-budget": Text(
         "Memory the whole process may take (700MB, 2GB): weights that do not fit are streamed from "
-        "storage, the answer is the same. auto: what is available, less 500 MB; the default on "
+        "storage, the answer is the same. auto: what is available, less 640 MB; the default on "
         "Android. none: no limit, the default elsewhere.",
         "整个进程可用的内存（700MB、2GB）：放不下的权重从存储流式读取，回答不变。auto：可用内存减去"
-        " 500 MB，Android 上的默认值；none：不设上限，其他系统的默认值。",
+        " 640 MB，Android 上的默认值；none：不设上限，其他系统的默认值。",
     ),
     "cli-option-budget": Text(
         "Also print what such a memory budget would go to, and how fast the model would be "

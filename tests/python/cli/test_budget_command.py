@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import pocketr1
 from pocketr1 import messages
+from pocketr1.arch import ModelSpec
 from pocketr1.cli import options
 from pocketr1.cli.app import main
-from pocketr1.cli.streamed import streamed_text
+from pocketr1.cli.streamed import foresee, show_forecast, streamed_text
+from pocketr1.doctor.candidates import token_weight_bytes
 
 
 def document(capfd: pytest.CaptureFixture[str], *line: object, code: int = 0) -> Any:
@@ -52,11 +56,29 @@ def test_inspect_shows_where_a_budget_goes(
     assert (plan["budget"], plan["max_context"], plan["ring"]) == (2 * 10**9, 512, 0)
     assert plan["storage_bound_tok_s"] is None
     assert plan["speed_bound_tok_s"] == plan["memory_bound_tok_s"]
+    assert plan["weight_bytes_at_bits"].keys() <= {"2", "3", "4", "8"}
     for language, word in (("en", "weights resident"), ("zh", "常驻权重")):
         assert main([*map(str, line), "--lang", language]) == 0
         assert word in capfd.readouterr().out
     error = document(capfd, "inspect", tiny_bundle, "--max-context", "512", code=2)["error"]
     assert error["code"] == "cli-plan-option"
+
+
+def test_the_plan_says_at_how_many_bits_all_would_stay(
+    tiny_bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    smallest = document(capfd, "inspect", tiny_bundle, "--budget", "2GB")["memory"]["smallest"]
+    forecast = foresee(str(tiny_bundle), str(smallest), None, "f16")
+    assert forecast.plan.streamed > 0
+    room = forecast.plan.resident + forecast.plan.ring
+    sizes = {bits: room + bits - 3 for bits in (2, 3, 4)}
+    assert replace(forecast, smaller=sizes).whole_in_memory() == (3, True)
+    assert replace(forecast, smaller={4: room + 1, 3: room + 1}).whole_in_memory() == (3, False)
+    spec = ModelSpec.from_dict(pocketr1.inspect(tiny_bundle).model)
+    assert forecast.smaller == {3: token_weight_bytes(spec, 3, 64), 2: token_weight_bytes(spec, 2, 32)}
+    assert forecast.plan.resident + forecast.plan.streamed == token_weight_bytes(spec, 4, 64)
+    show_forecast(forecast)
+    assert "all weights would stay resident" in capfd.readouterr().out
 
 
 def test_bench_measures_within_a_budget_and_in_no_other_mode(

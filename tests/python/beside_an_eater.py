@@ -24,6 +24,7 @@ IDS = [(7 * i + 3) % 500 for i in range(40)]
 GREEDY = Sampling(temperature=0.0)
 MOST_EATEN = 2000  # MB; a machine that is not at its threshold by then is somebody else's
 MOST_TOKENS = 3500
+ROOM = 250 * MB  # above the threshold: enough to take everything again
 EATER = """
 import sys
 eaten = []
@@ -84,7 +85,7 @@ def main() -> None:
         governor.add(buffer)
         eater = subprocess.Popen([sys.executable, "-c", EATER], stdin=subprocess.PIPE)
         ids: list[int] = []
-        eaten = left = 0
+        eaten = left = calm = longest_calm = 0
         least = buffer.held_bytes()
         pages_left = pages
         planned = least_resident = engine.resident_bytes
@@ -108,6 +109,10 @@ def main() -> None:
                 left += 1
                 if left == 20:
                     break
+            if len(ids) % 50 == 0:  # about once a second
+                machine = find_headroom(Root()).machine or 0
+                calm = calm + 1 if eater.poll() is not None and machine > threshold + ROOM else 0
+                longest_calm = max(longest_calm, calm)
             time.sleep(0.02)
         eater.kill()
         eater.wait()
@@ -126,6 +131,7 @@ def main() -> None:
         "planned": planned,
         "least_resident": least_resident,
         "resident": resident,
+        "longest_calm": longest_calm,
         "pages": pages,
         "pages_left": pages_left,
         "tokens": len(ids),

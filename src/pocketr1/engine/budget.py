@@ -24,6 +24,9 @@ _ROWS = 256  # rows that go through the layers together (Decoder::kRowsAtOnce)
 _TOKENIZER_ENTRY = 430
 # Page tables, stacks, and what the process takes while it answers, by its resident set.
 _MARGIN = 12 * 10**6
+# Of a K/V store: pages on their way to it, and what SQLite holds for its two connections.
+_STORE_PAGES = 3
+_STORE = 4 * 10**6
 # The process may have grown by so much when the smallest budget is tried.
 _SLACK = 8 * 10**6
 _SHORTEST_CONTEXT = 256  # tokens; less is not worth advising
@@ -34,7 +37,8 @@ _STEP = 10**6  # budgets are named in whole megabytes
 class MemoryPlan:
     """A budget and what it goes to, all in bytes.
 
-    process: interpreter, libraries and tokenizer, by this process's resident set; kv: pages of one
+    process: interpreter, libraries and tokenizer, by this process's resident set, and what a K/V
+    store takes; kv: pages of one
     sequence of ``max_context`` tokens; scratch: activations of a step of 256 rows, logits,
     sampling; ring: buffers that weights are streamed through; resident: weights kept in memory;
     streamed: weights read for every token, or for up to 256 tokens of a prompt; looked_up: an
@@ -82,7 +86,8 @@ class Streaming:
 class Needs:
     """What a plan is made of. weights: bytes a token goes through; page_bytes: of 64 tokens.
 
-    tiled: whether all these weights are, so that products need no floats.
+    tiled: whether all these weights are, so that products need no floats. kv_store: whether a K/V
+    store is kept.
     """
 
     spec: ModelSpec
@@ -95,6 +100,7 @@ class Needs:
     kv_format: str
     threads: int
     directory: Path
+    kv_store: bool = False
 
 
 def budget_bytes(budget: object, smallest: int) -> int:
@@ -124,6 +130,8 @@ def make_plan(budget: object, needs: Needs) -> MemoryPlan:
     process = rss_bytes() + _MARGIN
     if (needs.directory / "tokenizer.json").is_file():
         process += _TOKENIZER_ENTRY * needs.spec.vocab_size
+    if needs.kv_store:
+        process += _STORE + _STORE_PAGES * needs.page_bytes
     scratch = _scratch(needs)
     kv = _kv(needs.page_bytes, needs.max_context)
     fixed = process + scratch

@@ -125,7 +125,7 @@ def load(
         is none), or :class:`~pocketr1.engine.KVStoreOptions`; answers stay the same.
     memory_budget: bytes, or text such as ``700MB``, for the whole process: what of the weights does
         not fit beside K/V, scratch and the process itself is streamed from storage for every token;
-        the answer stays the same. ``auto``: what is available, less 500 MB. ``None``: no limit.
+        the answer stays the same. ``auto``: what is available, less 640 MB. ``None``: no limit.
         It holds for one sequence of ``max_context`` tokens: each further one has K/V of its own.
 
     Raises UsageError for bad options, a budget too small for the model among them
@@ -151,7 +151,8 @@ def load(
     plan = None
     if memory_budget is not None:
         _core.trim_memory()
-        plan = make_plan(memory_budget, _needs(model, session, source.path, kv_format))
+        needs = _needs(model, session, source.path, kv_format, kv_store is not None)
+        plan = make_plan(memory_budget, needs)
         model.set_resident_limit(plan.resident)
     engine = Engine(model, session, source.path, plan)
     if kv_store is not None:
@@ -166,8 +167,12 @@ def plan_memory(
     threads: int | None = None,
     max_context: int | None = None,
     kv_format: str = "f16",
+    kv_store: bool = False,
 ) -> MemoryPlan:
-    """Return what :func:`load` would do with these arguments; raises what it raises."""
+    """Return what :func:`load` would do with these arguments; raises what it raises.
+
+    kv_store: whether it would be given one.
+    """
     _check_options(threads, max_context, kv_format, "cpu")
     source = locate(path)
     from pocketr1 import _core
@@ -180,7 +185,7 @@ def plan_memory(
         kv_format=kv_format,
     )
     _core.trim_memory()
-    return make_plan(memory_budget, _needs(model, session, source.path, kv_format))
+    return make_plan(memory_budget, _needs(model, session, source.path, kv_format, kv_store))
 
 
 def measure_streaming(path: str | os.PathLike[str] | ModelSource) -> float:
@@ -203,7 +208,9 @@ def _context(model: _core.Model, max_context: int | None) -> int:
     return max_context
 
 
-def _needs(model: _core.Model, session: _core.Session, path: Path, kv_format: str) -> Needs:
+def _needs(
+    model: _core.Model, session: _core.Session, path: Path, kv_format: str, kv_store: bool
+) -> Needs:
     weights, ring, tiled = model.stream_sizes
     spec = ModelSpec.from_dict(json.loads(model.spec_json))
     return Needs(
@@ -218,6 +225,7 @@ def _needs(model: _core.Model, session: _core.Session, path: Path, kv_format: st
         kv_format=kv_format,
         threads=session.threads,
         directory=path,
+        kv_store=kv_store,
     )
 
 

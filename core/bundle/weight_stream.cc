@@ -211,8 +211,13 @@ void WeightStream::begin_pass(std::size_t end) {
   {
     const std::lock_guard lock(threads_->mutex);
     end_ = end;
-    if (ahead_.empty() && free_.size() == buffer_count_ && next_streamed(0) == kNone) {
-      for (SystemMemory& buffer : buffers_) buffer = SystemMemory();
+    if (next_streamed(0) == kNone) {
+      // All is kept: nobody will ask for what was read last. A read under way is for the next pass
+      // to see to.
+      while (!ahead_.empty()) drop_first();
+      if (free_.size() == buffer_count_) {
+        for (SystemMemory& buffer : buffers_) buffer = SystemMemory();
+      }
     }
   }
   threads_->changed.notify_all();
@@ -383,6 +388,13 @@ std::size_t WeightStream::ring_bytes(const std::vector<WeightSlice>& order, std:
 std::size_t WeightStream::resident_bytes() const {
   const std::lock_guard lock(threads_->mutex);
   return resident_;
+}
+
+std::size_t WeightStream::buffer_bytes() const {
+  const std::lock_guard lock(threads_->mutex);
+  std::size_t sum = 0;
+  for (const SystemMemory& buffer : buffers_) sum += buffer.size();
+  return sum;
 }
 
 std::size_t WeightStream::streamed_bytes() const {

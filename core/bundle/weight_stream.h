@@ -59,6 +59,7 @@ class WeightStream {
                                 const StreamOptions& options);
   std::size_t ring_bytes() const { return buffer_size_ * buffer_count_; }
   std::size_t resident_bytes() const;  // of slices kept
+  std::size_t buffer_bytes() const;    // of the ring, now: none where all is kept
   std::size_t streamed_bytes() const;  // of the others: what a pass over all slices reads
   std::uint64_t bytes_read() const;    // by the stream so far
   // Bytes per second that the storage gave: when the stream was opened, or, where that is more,

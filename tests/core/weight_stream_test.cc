@@ -180,6 +180,10 @@ TEST(the_limit_can_change_between_steps) {
   const std::uint64_t read = stream.bytes_read();
   CHECK(same_bits(answer(toy.model), mapped));
   CHECK_EQ(stream.bytes_read(), read);
+  CHECK_EQ(stream.buffer_bytes(), 0u);
+  toy.model->set_resident_limit(0);
+  CHECK(same_bits(answer(toy.model), mapped));
+  CHECK(stream.buffer_bytes() > 0 && stream.buffer_bytes() <= stream.ring_bytes());
   toy.model->set_resident_limit(std::nullopt);
   CHECK(toy.model->weights().stream() == nullptr);
   CHECK(same_bits(answer(toy.model), mapped));

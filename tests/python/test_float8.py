@@ -155,8 +155,8 @@ def test_bad_values_in_a_bundle_are_refused_by_name(
     assert caught.value.code == code
     for word in (words, "layers.0.up.weight", "row 3"):
         assert word in str(caught.value)
-    with pytest.raises(BundleError):
-        pocketr1.load(path, mmap=False).close()
+    with pocketr1.load(path, mmap=False) as engine, pytest.raises(BundleError):
+        engine.logits([1])
 
 
 def test_an_option_that_is_no_width_is_refused() -> None:

@@ -24,8 +24,9 @@ _ROWS = 256  # rows that go through the layers together (Decoder::kRowsAtOnce)
 _TOKENIZER_ENTRY = 430
 # Page tables, stacks, and what the process takes while it answers, by its resident set.
 _MARGIN = 12 * 10**6
-# Of a K/V store: pages on their way to it, and what SQLite holds for its two connections.
-_STORE_PAGES = 3
+# Of a K/V store: pages on their way to it and copies of the one that is written, and what SQLite
+# keeps for its two connections.
+_STORE_PAGES = 5
 _STORE = 4 * 10**6
 # The process may have grown by so much when the smallest budget is tried.
 _SLACK = 8 * 10**6
@@ -143,7 +144,7 @@ def make_plan(budget: object, needs: Needs) -> MemoryPlan:
     size = budget_bytes(budget, smallest(kv))
     room = size - fixed - kv
     if room < stream:
-        raise _refusal(size, needs, smallest(kv), size - fixed - stream)
+        raise _refusal(size, needs, smallest(kv), size - fixed - stream - _SLACK)
     whole = room >= needs.weights
     resident = needs.weights if whole else min(room - needs.ring, needs.weights)
     return MemoryPlan(

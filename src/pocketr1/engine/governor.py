@@ -131,14 +131,19 @@ class Governor:
     def tend(self, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Look at the sensors if it is time, act, and sleep while paused, until ``cancelled()``.
 
+        A cancel of any of its engines ends the pause too: a draft model pauses for its model.
         Raises EngineError (``battery-stop``) where the battery is too low to go on.
         """
         self._look_if_due()
-        while self.paused and not cancelled():
+        cancels = self._cancels()
+        while self.paused and not cancelled() and self._cancels() == cancels:
             self._sleep(_NAP_SECONDS)
             self._look_if_due()
         if self._stopped is not None:
             raise self._stopped
+
+    def _cancels(self) -> list[int]:
+        return [engine._cancels for engine in self._engines]
 
     # What Engine uses.
 
@@ -153,6 +158,8 @@ class Governor:
         self._heat = None
         if self.care.max_temp is not None:
             self._heat = Heat(self.care.max_temp, self._most)
+        for each in self._engines:
+            each._use_threads(each.threads)
         self._next_look = self._clock()
 
     def _leave(self, engine: Engine) -> None:
@@ -171,7 +178,7 @@ class Governor:
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_SECONDS
-        if self.care.memory_threshold:
+        if self.care.memory_threshold or self._given:
             self._mind_memory(now)
         power = self._sensors.power() if self.care.on_battery is not None else None
         if power is not None:
@@ -183,7 +190,7 @@ class Governor:
     def _mind_memory(self, now: float) -> None:
         headroom = self._sensors.headroom()
         if not headroom.known:
-            if self.care.memory_threshold != MEMORY_THRESHOLD:  # asked for by the user
+            if self.care.memory_threshold not in (0, MEMORY_THRESHOLD):  # asked for by the user
                 self._tell_once("governor-no-memory")
             return
         known = [headroom.machine, None if headroom.group is None else headroom.group.free]
@@ -195,7 +202,9 @@ class Governor:
             if freed:
                 self._tell(
                     "gave-back",
-                    "governor-gave-back" if available is not None else "governor-gave-back-stalled",
+                    "governor-gave-back"
+                    if self._pressure.short(headroom)
+                    else "governor-gave-back-stalled",
                     available_mb=available,
                     megabytes=_megabytes(freed),
                     names=names,
@@ -289,6 +298,7 @@ class Governor:
         self._saving = saving
         if saving != before:
             percent = power.battery.percent if power is not None and power.battery else None
+            percent = "?" if percent is None else percent
             target = saving if self._heat is None else min(saving, self._heat.threads)
             code = "governor-on-battery" if saving < before else "governor-on-mains"
             self._use(target, code, percent=percent)

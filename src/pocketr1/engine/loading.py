@@ -180,7 +180,7 @@ def plan_memory(
     model = _open(source, mmap=True)
     session = _core.Session(
         model,
-        threads=threads or _threads_for(None),
+        threads=threads or min(_threads_for(None), _MAX_THREADS),
         max_context=_context(model, max_context),
         kv_format=kv_format,
     )

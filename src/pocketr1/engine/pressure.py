@@ -69,6 +69,11 @@ class Pressure:
         self._calm_since = None
         return _SLACK + max(0, -spare if spare is not None else 0)
 
+    def short(self, headroom: Headroom) -> bool:
+        """Whether less than the threshold is available, as far as that is known."""
+        spare = self._spare(headroom)
+        return spare is not None and spare < 0
+
     def room(self, headroom: Headroom, now: float, given: int) -> int:
         """Return how many of the ``given`` bytes may be taken again now; to be asked after missing.
 

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from pocketr1.machine.root import Root, integer
 
-__all__ = ["Group", "cpu_quota", "memory_group", "memory_limit"]
+__all__ = ["Group", "cpu_quota", "memory_groups", "memory_limit"]
 
 _MOUNT = "sys/fs/cgroup"
 _UNLIMITED = 1 << 60  # version 1 writes about 2^63 where there is no limit
@@ -34,20 +34,15 @@ class Group:
 
 def memory_limit(root: Root) -> tuple[int | None, int | None]:
     """Return the bytes this process may use in all, and how many of them are still free."""
-    groups = list(_memory_groups(root))
+    groups = list(memory_groups(root))
     return (
         min((group.limit for group in groups), default=None),
         min((group.free for group in groups if group.free is not None), default=None),
     )
 
 
-def memory_group(root: Root) -> Group | None:
-    """Return the group that has least left, of those the process is in; ``None`` without limits."""
-    known = [group for group in _memory_groups(root) if group.free is not None]
-    return min(known, key=lambda group: group.free or 0, default=None)
-
-
-def _memory_groups(root: Root) -> Iterator[Group]:
+def memory_groups(root: Root) -> Iterator[Group]:
+    """Yield the groups that the process is in and that limit memory, its own first."""
     for group, limit_name, usage_name, inactive, anonymous in (
         *((g, "memory.max", "memory.current", _INACTIVE, "anon") for g in _groups(root, "")),
         *(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pocketr1.machine.cgroup import Group, memory_group
+from pocketr1.machine.cgroup import Group, memory_groups
 from pocketr1.machine.memory import available_memory
 from pocketr1.machine.process import anonymous_bytes
 from pocketr1.machine.root import Root
@@ -21,10 +21,10 @@ _OTHERS = 32 << 20
 class Headroom:
     """Bytes, and shares of time; ``None`` is unknown.
 
-    machine: what may be taken without swapping, as the kernel sees it. group: the tightest control
-    group's limit and what is left of it; ``None`` also where nobody else is in the group, for then
-    what is missing is our own, which a budget bounds and no other waits for. stall: share of the
-    last ten seconds in which some task waited for memory, 0 to 1.
+    machine: what may be taken without swapping, as the kernel sees it. group: of the control groups
+    that others hold memory in, the one that has least left; one that is ours alone does not count,
+    for there what is missing is our own, which a budget bounds and no other waits for. stall: share
+    of the last ten seconds in which some task waited for memory, 0 to 1.
     """
 
     machine: int | None = None
@@ -39,12 +39,15 @@ class Headroom:
 
 def find_headroom(root: Root) -> Headroom:
     """Read ``/proc/meminfo``, ``/proc/pressure/memory`` and the control groups."""
-    group = memory_group(root)
-    if group is not None:
-        own = anonymous_bytes(root)
-        if group.anonymous is None or own is None or group.anonymous - own < _OTHERS:
-            group = None
-    return Headroom(available_memory(root), group, memory_stall(root))
+    own = anonymous_bytes(root)
+    shared = [
+        (group.free, number, group)
+        for number, group in enumerate(memory_groups(root))
+        if not (own is None or group.free is None or group.anonymous is None)
+        and group.anonymous - own >= _OTHERS
+    ]
+    tightest = min(shared)[2] if shared else None
+    return Headroom(available_memory(root), tightest, memory_stall(root))
 
 
 def memory_stall(root: Root) -> float | None:

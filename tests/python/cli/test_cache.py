@@ -128,6 +128,9 @@ def test_prune_deletes_what_it_is_told(capsys: pytest.CaptureFixture[str], own_c
     assert document(capsys, "cache", "prune", "--older-than", "1d")["pages"] == 0
     error = document(capsys, "cache", "prune", "--model", "nothing", code=2)["error"]
     assert error["code"] == "kv-store-model" and "tiny-r1" in error["mend"]
+    for name in ("", "t", "tiny"):  # neither a name nor the beginning of a fingerprint
+        error = document(capsys, "cache", "prune", "--model", name, code=2)["error"]
+        assert error["code"] == "kv-store-model"
     assert main(["cache", "prune", "--model", "tiny-r1"]) == 0
     assert f"{stored} pages deleted" in capsys.readouterr().out
     run(capsys)

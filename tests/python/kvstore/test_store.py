@@ -298,6 +298,50 @@ def test_the_least_recently_used_goes_first_and_never_before_its_successors(
         assert len(found) < 4  # the one that was not used again
 
 
+def test_what_a_conversation_continues_is_not_evicted_for_it(path: Path) -> None:
+    """Its own beginning is what was used least recently, and other prompts go all the same."""
+    options = KVStoreOptions(path, limit_bytes=2_000_000)  # 12 pages of 131 kB, and tables
+    for seed in (1, 2, 3):
+        answers([prompt(seed)], options)
+    longer = np.concatenate([prompt(1)[:256], prompt(9, 256)])
+    (found,) = answers([longer], options)
+    assert found.restored == 256
+    with pocketr1.load("tiny", kv_store=options) as engine:
+        assert engine.kv_store is not None
+        assert len(engine.kv_store.find(engine.kv_store.keys(longer), longer)) >= 7
+        ids = prompt(2)
+        assert len(engine.kv_store.find(engine.kv_store.keys(ids), ids)) < 4
+    assert verify(path).problems == ()
+
+
+def test_a_prompt_that_is_there_already_is_not_written_again(path: Path) -> None:
+    with pocketr1.load("tiny", kv_store=path) as engine:
+        assert engine.kv_store is not None
+        list(engine.generate_many([prompt(1)] * 3, GREEDY, max_tokens=4))
+        ask(engine, prompt(1))
+        kept = engine.kv_store
+        assert kept.flush()
+        assert kept.stats.stored_pages == 4
+    assert kept.flush()  # all is there, nobody has to be waited for
+
+
+def test_opening_the_store_again_leaves_the_locks_of_this_process(path: Path) -> None:
+    """Else another process believes to be the last one at the store, and deletes a log in use."""
+    answers([prompt(1)], path)
+    with pocketr1.load("tiny", kv_store=path) as engine:
+        assert ask(engine, prompt(1)).restored == 256
+        answers([prompt(2)], path)
+        code = (
+            "import sqlite3, sys\n"
+            "connection = sqlite3.connect(sys.argv[1])\n"
+            "connection.execute('UPDATE meta SET value = value')\n"
+            "connection.commit()\n"
+            "connection.close()"
+        )
+        subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+        assert path.with_name(path.name + "-wal").exists()
+
+
 def test_a_prompt_larger_than_the_store_keeps_its_beginning(path: Path) -> None:
     options = KVStoreOptions(path, limit_bytes=1_200_000)
     ids = [prompt(1, 1000)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +36,8 @@ _CACHE_KIB = 2048
 _VACUUM_PAGES = 64
 _SPEED_SECONDS = 3600
 _HAS_BLOBS = sys.version_info >= (3, 11)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_OPENING = threading.Lock()
 
 _TABLES = (
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
@@ -106,7 +110,8 @@ class Database:
             raise explained(error, path) from error
 
     def _connect(self, writable: bool) -> None:
-        self._connection = self._open(writable)
+        with _OPENING:  # no other thread connects to a file between its making and the close
+            self._connection = self._open(writable)
         try:
             self._prepare(writable)
         except BaseException:
@@ -118,8 +123,7 @@ class Database:
         if writable:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-                os.close(os.open(self.path, flags, 0o600))
+                self._create()
             except OSError:
                 # Without a log beside it, a file that nobody may write can still be read.
                 if not self.path.is_file() or self._beside("-wal").exists():
@@ -134,6 +138,18 @@ class Database:
             isolation_level=None,
             check_same_thread=False,  # an engine may change its owner
         )
+
+    def _create(self) -> None:
+        """Make the file, for nobody else to read, where there is none; else see that it is ours.
+
+        A file that is there is not opened: closing any descriptor of it would drop the locks that
+        another connection of this process holds (POSIX; sqlite.org/howtocorrupt.html, 2.2).
+        """
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            if not os.access(self.path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
 
     def _prepare(self, writable: bool) -> None:
         self.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -280,7 +296,7 @@ class Database:
         place: int,
         key: bytes,
         tokens: bytes,
-        data: bytes,
+        data: memoryview,
         used: int,
     ) -> bool:
         """Add a page behind the one with the key ``before``; return False where that is missing."""
@@ -324,6 +340,15 @@ class Database:
             gone += 1
             reach("evicted")
         return gone
+
+    def hold(self, key: bytes, used: int) -> None:
+        """Note that a page and all before it are in use, so that nothing evicts them."""
+        self.execute(
+            "WITH RECURSIVE up(id, parent) AS (SELECT id, parent FROM page WHERE key = ?"
+            " UNION SELECT page.id, page.parent FROM page JOIN up ON page.id = up.parent)"
+            " UPDATE page SET used = max(used, ?) WHERE id IN (SELECT id FROM up)",
+            *(key, used),
+        )
 
     def delete(self, key: bytes) -> None:
         """Delete a page and all behind it."""
@@ -372,28 +397,27 @@ class Database:
         return 0
 
     def reserve(self) -> bool:
-        """Hold room beside the store with which deleting works on a full disk; False: none left."""
+        """Hold room beside the store with which deleting works on a full disk; False: none left.
+
+        Where a file system can set none aside, zeros are written.
+        """
         place = self._beside(".reserve")
-        with suppress(OSError):
-            if place.stat().st_size == RESERVE_BYTES:
-                return True
+        if _has_size(place, RESERVE_BYTES):
+            return True
         fresh = self._beside(".reserve.new")
         try:
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
-                else:
-                    for _ in range(RESERVE_BYTES >> 16):
-                        os.write(descriptor, bytes(1 << 16))
+                _allocate(descriptor, RESERVE_BYTES)
                 reach("reserve")
             finally:
                 os.close(descriptor)
             fresh.replace(place)
-        except OSError:
+        except OSError as error:
             with suppress(OSError):
                 fresh.unlink()
-            return False
+            # Another process may have been at the same file and given it its name.
+            return _has_size(place, RESERVE_BYTES) or error.errno not in _NO_SPACE
         return True
 
     def release_reserve(self) -> None:
@@ -403,6 +427,24 @@ class Database:
 
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    """Make a new file so large, in blocks of its own."""
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except (AttributeError, OSError) as error:  # macOS; file systems that cannot
+        if getattr(error, "errno", None) in _NO_SPACE:
+            raise
+        for _ in range(size >> 16):
+            os.write(descriptor, bytes(1 << 16))
 
 
 def _no_room(path: Path) -> bool:

@@ -17,6 +17,7 @@ from pocketr1.errors import EngineError, UsageError
 
 __all__ = ["Check", "Freed", "StoreReport", "StoredModel", "inspect_store", "prune", "verify"]
 
+_SHORTEST_ID = 4  # characters of a fingerprint that name a model
 _SIDES = ("", "-wal", "-shm", ".reserve", ".reserve.new")
 
 
@@ -237,9 +238,9 @@ def _page_problems(database: Database) -> Iterator[tuple[int, str | None]]:
 
 def _delete_model(database: Database, name: str) -> None:
     rows = database.execute("SELECT id, name, hex(fingerprint) FROM model").fetchall()
-    chosen = [
-        row[0] for row in rows if name in (row[1],) or row[2].lower().startswith(name.lower())
-    ]
+    chosen = [row[0] for row in rows if row[1] == name]
+    if not chosen and len(name) >= _SHORTEST_ID:
+        chosen = [row[0] for row in rows if row[2].lower().startswith(name.lower())]
     if not chosen:
         known = ", ".join(sorted({row[1] for row in rows})) or "-"
         raise UsageError("kv-store-model", name=name, known=known)

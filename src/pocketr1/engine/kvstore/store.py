@@ -295,7 +295,7 @@ class KVStore:
 
     def _open(self) -> None:
         """Open the file to read, where there is one; the writer makes it."""
-        if self._database is not None or self._failed or not self.path.exists():
+        if self._database is not None or self._failed or not os.path.exists(self.path):  # noqa: PTH110 - Path's raises
             return
         try:
             self._database = Database(self.path)

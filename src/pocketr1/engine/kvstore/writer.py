@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Page", "Writer"]
 
-# Pages that wait; with the one being written, at most three are in memory.
+# Pages that wait; one is being written, of which SQLite holds up to two copies.
 _WAITING = 2
 _COMMIT_PAGES = 4
 _REST_SECONDS = 60.0
@@ -148,6 +148,9 @@ class Writer:
             self._give_up(EngineError("kv-store-unusable", path=self._path, reason=repr(error)))
         with suppress(sqlite3.Error, OSError):
             database.close()
+        with self._changed:
+            self._off, self._flushing = True, False
+            self._changed.notify_all()
 
     def _work(self, database: Database) -> None:
         if not database.reserve():
@@ -162,7 +165,9 @@ class Writer:
                 if work:
                     self._batch(database)
                     unlogged += _bytes_written() - before or 1
-                if unlogged and (not work or unlogged > _LOG_BYTES or self._is_flushed()):
+                # What was written is not known everywhere; how long the log is, is.
+                long = max(unlogged, database.log_bytes()) > _LOG_BYTES
+                if unlogged and (not work or long or self._is_flushed()):
                     database.checkpoint()
                     unlogged = 0
             except sqlite3.OperationalError as error:
@@ -232,7 +237,12 @@ class Writer:
     def _insert(self, database: Database, page: Page, limit: int) -> bool:
         if page.turn != self._turn:
             self._turn, self._stamp = page.turn, database.now()
-        data = page.data.tobytes()
+            if page.before is not None:
+                database.hold(page.before, self._stamp)
+        if database.chain([page.key]):
+            database.touch([page.key], self._stamp)
+            return False  # another conversation that begins alike was first
+        data = memoryview(page.data)
         room = limit - len(data) - (1 << 17)
         database.evict(room, self._stamp)
         if database.bytes_used() > room:

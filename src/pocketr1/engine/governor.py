@@ -298,10 +298,10 @@ class Governor:
         self._saving = saving
         if saving != before:
             percent = power.battery.percent if power is not None and power.battery else None
-            percent = "?" if percent is None else percent
+            shown = "?" if percent is None else str(percent)
             target = saving if self._heat is None else min(saving, self._heat.threads)
             code = "governor-on-battery" if saving < before else "governor-on-mains"
-            self._use(target, code, percent=percent)
+            self._use(target, code, percent=shown)
         if self._heat is not None:
             self._mind_heat(self._heat, now)
 

@@ -242,7 +242,7 @@ class Writer:
         if database.chain([page.key]):
             database.touch([page.key], self._stamp)
             return False  # another conversation that begins alike was first
-        data = memoryview(page.data)
+        data = page.data.data  # no copy
         room = limit - len(data) - (1 << 17)
         database.evict(room, self._stamp)
         if database.bytes_used() > room:

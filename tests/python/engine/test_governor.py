@@ -87,6 +87,18 @@ def test_what_is_not_asked_for_is_not_read(world: World) -> None:
 # Memory
 
 
+def test_what_a_trim_took_comes_back_without_a_threshold_too(world: World) -> None:
+    governor = world.governor(memory_threshold=0)
+    governor._weights.append(weights := Cache("weights", 400 * MB))
+    governor.trim(15)
+    governor.tend()
+    assert weights.held == 0
+    world.now += 1
+    pass_seconds(world, governor, 40)
+    assert weights.held == 400 * MB
+    assert kinds(governor) == ["gave-back", "took-again"]
+
+
 def test_memory_is_given_back_in_order_of_regret_and_taken_again_dearest_first(
     world: World,
 ) -> None:
@@ -238,6 +250,34 @@ def test_a_pause_ends_at_once_when_cancelled(world: World) -> None:
     assert list(generation) == []
     assert generation.finish_reason == "cancelled"
     assert (len(world.naps), ids) == (7, plain[:2])
+
+
+def test_a_pause_for_one_engine_ends_when_another_is_cancelled(world: World) -> None:
+    """A draft model pauses, and Ctrl-C cancels its model."""
+    (model, _), (draft, _) = four_threads(), four_threads()
+    governor = world.governor(max_temp=45)
+    model.govern(governor)
+    draft.govern(governor)
+    draft.logits(IDS)
+    world.celsius = 60.0
+    governor._heat.threads = 1  # type: ignore[union-attr]
+    world.now += 1
+    world.meanwhile = {7: model.cancel}
+    draft.logits(IDS)
+    assert (len(world.naps), governor.paused) == (7, True)
+
+
+def test_an_engine_that_joins_begins_with_all_threads_and_so_do_the_others(world: World) -> None:
+    (first, session), (second, other) = four_threads(), four_threads()
+    governor = world.governor(max_temp=45)
+    first.govern(governor)
+    world.celsius = 60.0
+    pass_seconds(world, governor, 2)
+    assert session.active_threads < 4
+    world.celsius = 30.0
+    second.govern(governor)
+    pass_seconds(world, governor, 2)
+    assert (session.active_threads, other.active_threads, governor.threads) == (4, 4, 4)
 
 
 def test_a_pause_goes_on_minding_memory(world: World) -> None:

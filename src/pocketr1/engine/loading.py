@@ -118,7 +118,8 @@ def load(
         DEFAULT_MAX_CONTEXT. K/V pages are allocated as they fill.
     kv_format: ``f16``, ``f32`` (the reference) or ``int8`` (groups of 32 along the head).
     mmap: map the weights (another process may share them, the system may drop them); ``False``
-        reads them into memory, which a file that shrinks meanwhile cannot hurt.
+        reads them into memory as they are first used, values checked; a file that shrinks meanwhile
+        is then an error and no crash.
     isa: one of ``pocketr1.isas()``; ``None`` takes the environment's POCKETR1_ISA or the best.
     device: ``cpu``.
     kv_store: a file that keeps the keys and values of prompts for later processes (made where there

@@ -75,8 +75,8 @@ address_sanitizer() {
 thread_sanitizer() { TSAN_OPTIONS=halt_on_error=1 sanitized build/tsan thread; }
 
 # run_core_tests DIR SESSION COMMAND...: every core test of a build under an emulator; of the session's
-# only those whose names hold SESSION, and of the K/V cache's the one that computes nothing: thousands
-# of steps take minutes there, and the session's tests stand for them.
+# only those whose names hold SESSION, of the K/V cache's the one that computes nothing, and of the
+# weight stream's one: thousands of steps take minutes there.
 run_core_tests() {
   local dir=$1 session=$2 test names
   shift 2
@@ -85,6 +85,7 @@ run_core_tests() {
     case $test in
       */session_test) names=$session ;;
       */kv_cache_test) names=random_branches ;;
+      */weight_stream_test) names=the_limit_can_change ;;
       *) names= ;;
     esac
     timeout 400 "$@" "$test" "$names" | tail -n 20

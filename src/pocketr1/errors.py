@@ -9,7 +9,9 @@ PocketR1Error
 ├── EngineError         loading or running a model failed
 │   ├── ContextFullError    the context is full
 │   └── CancelledError      the caller cancelled
-└── ChatError           tokenizer, chat template or conversation
+├── ChatError           tokenizer, chat template or conversation
+└── ServerError         the server cannot start, or cannot do what a request asks
+    └── BusyError           there is no room for a request now
 
 An error carries a stable ``code`` (a slug such as ``checkpoint-pickle``) and parameters; its text
 is looked up in :mod:`pocketr1.messages`, in English or Chinese, as what is wrong and what to do.
@@ -21,6 +23,7 @@ from pocketr1 import messages
 
 __all__ = [
     "BundleError",
+    "BusyError",
     "CancelledError",
     "ChatError",
     "CheckpointError",
@@ -29,6 +32,7 @@ __all__ = [
     "EngineError",
     "HubError",
     "PocketR1Error",
+    "ServerError",
     "UsageError",
     "from_core",
 ]
@@ -97,6 +101,18 @@ class CancelledError(EngineError):
 
 class ChatError(PocketR1Error):
     """Tokenizer, chat template or conversation."""
+
+
+class ServerError(PocketR1Error):
+    """The server cannot start, or cannot do what a request asks."""
+
+
+class BusyError(ServerError):
+    """There is no room for a request now; ``retry_after`` is when to ask again, in seconds."""
+
+    def __init__(self, code: str, *, retry_after: int, **params: object) -> None:
+        super().__init__(code, retry_after=retry_after, **params)
+        self.retry_after = retry_after
 
 
 _CORE_CLASSES: dict[str, type[PocketR1Error]] = {

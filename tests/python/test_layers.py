@@ -97,7 +97,7 @@ def test_the_network_is_the_hub_s_alone(tmp_path: Path, text: str, module: str) 
         write(tmp_path, f"src/pocketr1/{name}", text)
         code, output = check(tmp_path)
         assert code == 1
-        assert f"imports {module}; only hub may use the network" in output
+        assert f"imports {module}; only hub and server may use the network" in output
         (tmp_path / "src/pocketr1" / name).unlink()
 
 

@@ -28,6 +28,7 @@ from pocketr1.messages import (
     hub,
     kvstore,
     measure,
+    server,
 )
 from pocketr1.messages.catalog import Text
 
@@ -54,6 +55,7 @@ CATALOG: dict[str, Text] = {
     **bench.TEXTS,
     **cli.TEXTS,
     **cli_help.TEXTS,
+    **server.TEXTS,
 }
 _language: str | None = None
 

@@ -7,13 +7,111 @@ from pocketr1.messages.catalog import Text
 __all__ = ["TEXTS"]
 
 TEXTS: dict[str, Text] = {
-    # the body of a request
-    "body-slow": Text(
-        "The body of the request did not come within {seconds} s.",
-        "请求体未在 {seconds} 秒内到达。",
-        "Send it in one go.",
-        "请一次发送完整的请求体。",
+    # where the server listens
+    "server-open": Text(
+        "{host} is {address}: others could reach the server, and it has no key.",
+        "{host} 即 {address}：他人可以访问服务器，而它没有密钥。",
+        "Give --api-key (or POCKETR1_API_KEY), or listen on 127.0.0.1.",
+        "请用 --api-key（或 POCKETR1_API_KEY）设置密钥，或只监听 127.0.0.1。",
     ),
+    "server-key-characters": Text(
+        "The API key holds characters that a header cannot carry.",
+        "API 密钥含有请求头无法携带的字符。",
+        "Use ASCII letters, digits and signs without spaces.",
+        "请只用 ASCII 字母、数字和符号，不含空格。",
+    ),
+    "server-key-short": Text(
+        "The API key has fewer than {least} characters.",
+        "API 密钥少于 {least} 个字符。",
+        "Take a long random one: python -c 'import secrets; print(secrets.token_urlsafe(24))'.",
+        "请使用较长的随机密钥：python -c 'import secrets; print(secrets.token_urlsafe(24))'。",
+    ),
+    "server-origin": Text(
+        "{origin!r} is not an origin.",
+        "{origin!r} 不是合法的来源（origin）。",
+        "Write scheme and host as in http://localhost:3000; there is no wildcard.",
+        "请写出协议与主机，例如 http://localhost:3000；不支持通配符。",
+    ),
+    "server-allowed-host": Text(
+        "{host!r} is not the name of a host.",
+        "{host!r} 不是主机名。",
+        "Write the name alone, as in phone.lan.",
+        "请只写名称，例如 phone.lan。",
+    ),
+    "server-port-range": Text(
+        "There is no port {port}.",
+        "端口 {port} 不存在。",
+        "Give a number from 1 to 65535, or 0 for any free one.",
+        "请给出 1 到 65535 之间的数；0 表示任意空闲端口。",
+    ),
+    "server-host-unknown": Text(
+        "The host {host!r} is not known.",
+        "主机 {host!r} 未知。",
+        "Give an address of this machine, as in 127.0.0.1 or 0.0.0.0.",
+        "请给出本机的地址，例如 127.0.0.1 或 0.0.0.0。",
+    ),
+    "server-host-foreign": Text(
+        "{host} is no address of this machine.",
+        "{host} 不是本机的地址。",
+        "Give one of its own, as in 127.0.0.1 or 0.0.0.0.",
+        "请给出本机的地址，例如 127.0.0.1 或 0.0.0.0。",
+    ),
+    "server-port-taken": Text(
+        "Another program listens on {host}, port {port}.",
+        "另一个程序正在监听 {host} 的端口 {port}。",
+        "Stop it, or give another port, as in --port 8081; 0 takes any free one.",
+        "请停止该程序，或换用其他端口，例如 --port 8081；0 表示任意空闲端口。",
+    ),
+    "server-port-forbidden": Text(
+        "You may not listen on {host}, port {port}.",
+        "您无权监听 {host} 的端口 {port}。",
+        "Give a port from 1024 up, as in --port 8080.",
+        "请使用 1024 及以上的端口，例如 --port 8080。",
+    ),
+    "server-listen": Text(
+        "The server cannot listen on {host}, port {port}: {reason}.",
+        "服务器无法监听 {host} 的端口 {port}：{reason}。",
+        "Give another --host or --port.",
+        "请更换 --host 或 --port。",
+    ),
+    "server-start": Text(
+        "The server did not start ({reason}).",
+        "服务器未能启动（{reason}）。",
+        "Start it again; please report it where that does not help.",
+        "请重新启动；若仍失败，请反馈此问题。",
+    ),
+    # connections
+    "server-connections": Text(
+        "There are {limit} connections already.",
+        "已有 {limit} 个连接。",
+        "Close some, or ask again later.",
+        "请关闭一些连接，或稍后再试。",
+    ),
+    "server-headers": Text(
+        "The headers of the request are larger than {limit} bytes.",
+        "请求头超过 {limit} 字节。",
+        "Send fewer and shorter ones.",
+        "请减少请求头的数量与长度。",
+    ),
+    "server-header-count": Text(
+        "The request has more than {limit} headers.",
+        "请求头超过 {limit} 个。",
+        "Send fewer.",
+        "请减少请求头的数量。",
+    ),
+    "server-not-http": Text(
+        "What came is not HTTP.",
+        "收到的内容不是 HTTP。",
+        "Send HTTP/1.1 with one Host header, and its length or its chunks as the body has them.",
+        "请发送 HTTP/1.1 请求，带有唯一的 Host 请求头，长度或分块须与请求体一致。",
+    ),
+    "server-slow": Text(
+        "The request was not complete within {seconds} s.",
+        "请求未在 {seconds} 秒内发送完毕。",
+        "Send it in one go.",
+        "请一次发送完毕。",
+    ),
+    # the body of a request
     "body-large": Text(
         "The body of the request is larger than {limit} bytes.",
         "请求体超过 {limit} 字节。",

@@ -8,7 +8,6 @@ differently is how a filter is passed.
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import json
 import re
@@ -37,14 +36,11 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 async def read_json(request: Request, limits: Limits) -> Any:
     """Return the JSON of a request's body.
 
-    Raises RequestError: 413 for more than ``limits.body_bytes``, 408 when the body does not come
-    within ``limits.body_seconds``, 400 for what is not strict JSON (see :func:`parse_json`).
+    Raises RequestError: 413 for more than ``limits.body_bytes``, 400 for what is not strict JSON
+    (see :func:`parse_json`); starlette's ClientDisconnect where the client left, or was cut because
+    the body did not come in time.
     """
-    try:
-        data = await asyncio.wait_for(_collect(request, limits.body_bytes), limits.body_seconds)
-    except asyncio.TimeoutError:
-        raise RequestError("body-slow", status=408, seconds=f"{limits.body_seconds:g}") from None
-    return parse_json(data, limits)
+    return parse_json(await _collect(request, limits.body_bytes), limits)
 
 
 def parse_json(data: bytes, limits: Limits) -> Any:

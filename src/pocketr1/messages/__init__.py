@@ -25,6 +25,7 @@ from pocketr1.messages import (
     export,
     gguf,
     governor,
+    guard,
     hub,
     kvstore,
     measure,
@@ -56,6 +57,7 @@ CATALOG: dict[str, Text] = {
     **cli.TEXTS,
     **cli_help.TEXTS,
     **server.TEXTS,
+    **guard.TEXTS,
 }
 _language: str | None = None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from starlette.routing import BaseRoute
 from pocketr1.errors import PocketR1Error
 from pocketr1.server import openai
 from pocketr1.server.backend import Backend
+from pocketr1.server.conversations import Conversations
 from pocketr1.server.errors import RequestError, error_response
 from pocketr1.server.guard.limits import Limits
 
@@ -43,8 +46,18 @@ class Settings:
 
 def build_app(backend: Backend, settings: Settings) -> Starlette:
     """Return the ASGI application that serves ``backend``."""
+    conversations = Conversations(backend, settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await conversations.close()
+
     app = Starlette(
-        routes=_routes(backend, settings),
+        routes=[*_routes(backend, settings), *conversations.routes()],
+        lifespan=lifespan,
         exception_handlers={
             PocketR1Error: _known,
             HTTPException: _of_routing,

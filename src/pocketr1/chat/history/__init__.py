@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pocketr1.chat.history.exported import markdown
 from pocketr1.chat.history.history import FILE, History
 from pocketr1.chat.history.prompt import prompt_messages
 from pocketr1.chat.history.records import (
@@ -22,5 +23,6 @@ __all__ = [
     "StoredMessage",
     "Summary",
     "branch",
+    "markdown",
     "prompt_messages",
 ]

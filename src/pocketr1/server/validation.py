@@ -77,12 +77,10 @@ def _path(body: Any, detail: ErrorDetails) -> tuple[str | int, ...]:
     path: list[str | int] = []
     value = body
     for step in detail["loc"]:
-        if (isinstance(value, Mapping) and step in value) or (
-            isinstance(value, list) and isinstance(step, int) and step < len(value)
-        ):
+        try:
             value = value[step]
-        else:
-            continue
+        except (TypeError, KeyError, IndexError):
+            continue  # a name of the model's, not of the request's
         path.append(step)
     if detail["type"] == "missing":
         path.append(detail["loc"][-1])

@@ -25,9 +25,12 @@ from pocketr1.messages import (
     export,
     gguf,
     governor,
+    guard,
+    history,
     hub,
     kvstore,
     measure,
+    server,
 )
 from pocketr1.messages.catalog import Text
 
@@ -46,6 +49,7 @@ CATALOG: dict[str, Text] = {
     **governor.TEXTS,
     **budget.TEXTS,
     **chat.TEXTS,
+    **history.TEXTS,
     **measure.TEXTS,
     **evaluate.TEXTS,
     **export.TEXTS,
@@ -54,6 +58,8 @@ CATALOG: dict[str, Text] = {
     **bench.TEXTS,
     **cli.TEXTS,
     **cli_help.TEXTS,
+    **server.TEXTS,
+    **guard.TEXTS,
 }
 _language: str | None = None
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from pocketr1.errors import PocketR1Error
-from pocketr1.server import openai
+from pocketr1.server import openai, page
 from pocketr1.server.backend import Backend
 from pocketr1.server.conversations import Conversations
 from pocketr1.server.errors import RequestError, error_response
@@ -70,7 +70,8 @@ def build_app(backend: Backend, settings: Settings) -> Starlette:
 
 
 def _routes(backend: Backend, settings: Settings) -> list[BaseRoute]:
-    return [*openai.routes(backend, settings.limits)]
+    people = page.routes() if settings.page else []
+    return [*openai.routes(backend, settings.limits), *people]
 
 
 async def _known(_request: Request, error: Exception) -> Response:

@@ -85,7 +85,7 @@ export const api = {
   create: (body: { title?: string; system?: string; settings?: Settings }) =>
     json<Conversation>('POST', '/api/conversations', body),
   get: (conversation: string) => json<Conversation>('GET', `/api/conversations/${id(conversation)}`),
-  change: (conversation: string, body: { title?: string; system?: string; settings?: Settings; leaf?: string }) =>
+  change: (conversation: string, body: { title?: string; system?: string | null; settings?: Settings; leaf?: string }) =>
     json<Conversation>('PATCH', `/api/conversations/${id(conversation)}`, body),
   remove: async (conversation: string) => void (await ask('DELETE', `/api/conversations/${id(conversation)}`)),
   eraseAll: async () => void (await ask('DELETE', '/api/conversations')),

@@ -10,7 +10,7 @@ import { Icon } from './icons';
 import { MenuLayer } from './menu';
 import { Sidebar } from './sidebar';
 import {
-  announcement, begin, dialog, drawer, language, newConversation, notice, nudge, openAddressed, refreshLoad, running,
+  announcement, begin, conversation, dialog, drawer, language, newConversation, notice, nudge, openAddressed, refreshLoad, running,
   stop, t, theme,
 } from './store';
 
@@ -89,6 +89,10 @@ effect(() => {
   document.documentElement.lang = language.value === 'zh' ? 'zh-CN' : 'en';
   if (theme.value === 'auto') delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme.value;
+});
+effect(() => {
+  const title = conversation.value?.title;
+  document.title = title ? `${title} – Pocket R1` : 'Pocket R1';
 });
 effect(() => {
   if (!running.value) return;

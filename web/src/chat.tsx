@@ -7,7 +7,7 @@ import { openMenu } from './menu';
 import { OneMessage, sends } from './message';
 import { actionsFor } from './sidebar';
 import {
-  changeSettings, choices, conversation, dialog, drawer, info, live, load, newConversation, opening, path, running,
+  changeSettings, choices, conversation, dialog, drawer, info, live, load, newConversation, opening, path, place, running,
   say, sending, settings, stop, t, thinks,
 } from './store';
 
@@ -47,11 +47,12 @@ export function Header() {
 }
 
 function Welcome() {
+  const here = place.value;
   return (
     <div class="welcome">
       <Mark />
       <h2>{t.value.welcome}</h2>
-      {info.value ? <p>{t.value.welcomeText(info.value.model.name)}</p> : null}
+      {info.value ? <p>{t.value.welcomeText(info.value.model.name, here)}</p> : null}
       <ul class="prompts">
         {t.value.prompts.map((prompt) => (
           <li key={prompt}>
@@ -158,7 +159,16 @@ function Status() {
     <div class="status">
       {most && used !== undefined ? (
         <span class="status-item">
-          <meter class={share > 0.85 ? 'context full' : 'context'} min={0} max={most} value={used} aria-label={t.value.contextLabel} />
+          <span
+            class={share > 0.85 ? 'context full' : 'context'}
+            role="meter"
+            aria-label={t.value.contextLabel}
+            aria-valuemin={0}
+            aria-valuemax={most}
+            aria-valuenow={used}
+          >
+            <span style={{ width: `${share * 100}%` }} />
+          </span>
           {t.value.context(count(used), count(most))}
         </span>
       ) : null}

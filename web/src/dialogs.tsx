@@ -1,6 +1,6 @@
 // Small dialogs: a new title, a question before something is erased, the key.
 import { useSignal } from '@preact/signals';
-import { dialog, eraseAll, giveKey, remove, rename, t } from './store';
+import { dialog, eraseAll, giveKey, place, remove, rename, t } from './store';
 import { Modal } from './modal';
 import { SettingsDialog } from './settings';
 
@@ -102,9 +102,9 @@ export function Dialogs() {
     case 'rename':
       return <Rename key={now.id} id={now.id} title={now.title} />;
     case 'delete':
-      return <Confirm title={t.value.deleteAsk(now.title)} text={t.value.deleteWhat} act={() => void remove(now.id)} />;
+      return <Confirm title={t.value.deleteAsk(now.title)} text={t.value.deleteWhat(place.value)} act={() => void remove(now.id)} />;
     case 'erase':
-      return <Confirm title={t.value.eraseAsk} text={t.value.eraseWhat} act={() => void eraseAll()} />;
+      return <Confirm title={t.value.eraseAsk} text={t.value.eraseWhat(place.value)} act={() => void eraseAll()} />;
     case 'key':
       return <Key wrong={now.wrong} />;
     default:

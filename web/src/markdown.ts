@@ -13,6 +13,8 @@ export interface Labels {
 }
 
 const LINK = /^(https?:|mailto:)/i;
+// DOMPurify asks this of every attribute, so that what is no address at all must pass as well.
+const ATTRIBUTE = /^(?:(?:https?|mailto):|[^a-z]|[a-z+.-]+(?:[^a-z+.\-:]|$))/i;
 
 function parser(labels: Labels): MarkdownIt {
   const md = new MarkdownIt({ html: false, linkify: true, breaks: false, typographer: false });
@@ -82,7 +84,7 @@ export class Renderer {
       ADD_TAGS: ['semantics', 'annotation'],
       ADD_ATTR: ['encoding', 'target'],
       FORBID_TAGS: ['style', 'img', 'image', 'picture', 'video', 'audio', 'source', 'form', 'input', 'use'],
-      ALLOWED_URI_REGEXP: LINK,
+      ALLOWED_URI_REGEXP: ATTRIBUTE,
     });
   }
 }

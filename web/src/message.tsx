@@ -6,7 +6,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { count, duration, rate } from './format';
 import { Icon } from './icons';
 import { GrowingMarkdown, Markdown, toClipboard } from './rendered';
-import { again, live, running, say, sending, t, tree, turnTo } from './store';
+import { again, live, load, running, say, sending, t, tree, turnTo } from './store';
 import type { Live } from './store';
 import type { Message } from './types';
 
@@ -119,7 +119,7 @@ function AnswerLive({ answer }: { answer: Live }) {
             <i />
             <i />
           </span>
-          {answer.thoughtBegan ? t.value.reading : t.value.waiting}
+          {load.value?.waiting ? t.value.waiting : t.value.reading}
         </p>
       ) : null}
       {silent ? null : <GrowingMarkdown text={answer.answer} />}
@@ -170,10 +170,11 @@ function Answer({ message }: { message: Message }) {
               {t.value.lengthReached}. {t.value.goesOn}
             </p>
           ) : null}
+          {message.state !== 'failed' && message.error ? <p class="mark-line">{message.error.message}</p> : null}
           {message.state === 'failed' ? (
             <div class="failed">
               <p>
-                <strong>{t.value.failedReply}.</strong> {message.error?.message}
+                <strong>{t.value.failedReply}.</strong> {message.error?.code === 'context-full' ? t.value.full : message.error?.message}
               </p>
               <button type="button" class="button" onClick={() => void again(message)}>
                 {t.value.retry}

@@ -7,7 +7,7 @@ import { bytes, count, large } from './format';
 import { Icon } from './icons';
 import { Modal } from './modal';
 import {
-  changeSettings, choices, choose, conversation, dialog, importFile, info, language, load, refreshLoad, settings, t,
+  changeSettings, choices, choose, conversation, dialog, importFile, info, language, load, place, refreshLoad, settings, t,
   theme, thinks,
 } from './store';
 import type { Theme } from './store';
@@ -236,7 +236,7 @@ function Data() {
   const file = useRef<HTMLInputElement>(null);
   return (
     <>
-      <p class="lead">{t.value.privacyLead}</p>
+      <p class="lead">{t.value.privacyLead(place.value)}</p>
       {privacy ? (
         <ul class="plain">
           <li>

@@ -8,7 +8,7 @@ import { openMenu } from './menu';
 import type { Item } from './menu';
 import { exportName } from './names';
 import {
-  conversation, dialog, drawer, list, listed, moreOfList, newConversation, next, open, query, refreshList, t,
+  conversation, dialog, drawer, list, listed, moreOfList, newConversation, next, open, place, query, refreshList, t,
 } from './store';
 import type { Summary } from './types';
 
@@ -140,7 +140,7 @@ export function Sidebar() {
           )}
           {listed.value && list.value.length === 0 ? (
             <p class="empty" role="status">
-              {searched ? t.value.noneFound : t.value.noneYet}
+              {searched ? t.value.noneFound : t.value.noneYet(place.value)}
             </p>
           ) : null}
           {next.value !== null ? (

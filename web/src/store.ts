@@ -40,6 +40,10 @@ export function choose(change: Choices): void {
 
 export const language = computed<Language>(() => firstLanguage(choices.value.language ?? null, navigator.languages));
 export const t = computed(() => texts[language.value]);
+/** Where the model and the conversations are, in words. */
+export const place = computed(() =>
+  /^(localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname) ? t.value.thisDevice : t.value.server,
+);
 export const theme = computed<Theme>(() => choices.value.theme ?? 'auto');
 
 // ---- notices and dialogs
@@ -574,7 +578,7 @@ export async function changeSettings(wanted: Settings, system: string): Promise<
   const opened = conversation.value;
   if (!opened) return;
   try {
-    const changed = await api.change(opened.id, { settings: wanted, system });
+    const changed = await api.change(opened.id, { settings: wanted, system: system || null });
     if (conversation.value?.id === opened.id)
       conversation.value = { ...conversation.value, settings: changed.settings, system: changed.system };
   } catch (error) {

@@ -37,6 +37,24 @@ TEXTS: dict[str, Text] = {
         mend_en="Its log says more; please report it.",
         mend_zh="详情见服务器日志；请反馈此问题。",
     ),
+    "grammar-extra": Text(
+        what_en="JSON and forced tool calls need llguidance, which is not installed here.",
+        what_zh="JSON 输出与强制的工具调用需要 llguidance，但此处未安装。",
+        mend_en="Install it with pip install 'pocketr1[grammar]', and start the server again.",
+        mend_zh="请运行 pip install 'pocketr1[grammar]' 安装它，然后重新启动服务器。",
+    ),
+    "grammar-schema": Text(
+        what_en="No answer can be held to this JSON Schema: {reason}.",
+        what_zh="无法按此 JSON Schema 约束回答：{reason}。",
+        mend_en="Leave out what it names; docs/guide/serve.md lists what a schema may use.",
+        mend_zh="请去掉其中提到的内容；docs/zh/serve.md 列出了模式可用的关键字。",
+    ),
+    "grammar-failed": Text(
+        what_en="The answer's JSON Schema became too complex on the way ({reason}).",
+        what_zh="生成途中，回答的 JSON Schema 变得过于复杂（{reason}）。",
+        mend_en="Use a simpler schema: shorter patterns, fewer alternatives.",
+        mend_zh="请使用更简单的模式：更短的正则表达式，更少的可选分支。",
+    ),
     "server-closing": Text(
         what_en="The server is closing and takes no more requests.",
         what_zh="服务器正在关闭，不再接受请求。",

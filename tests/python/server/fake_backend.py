@@ -11,6 +11,7 @@ from pocketr1.errors import PocketR1Error
 from pocketr1.server.backend import (
     Alternative,
     Begun,
+    Cached,
     Encoded,
     Ended,
     Event,
@@ -59,6 +60,7 @@ class FakeBackend:
         self.running = 0
         self.closed = 0
         self.closing = False
+        self.kept = Cached(pages=3, bytes=3 << 10)
         self.busy = Load(kv_pages_limit=64, memory_budget=None)
         self._facts = facts or Facts(
             name="fake",
@@ -132,6 +134,12 @@ class FakeBackend:
 
     def load(self) -> Load:
         return self.busy
+
+    async def cached(self) -> Cached:
+        return self.kept
+
+    async def drop_cached(self) -> None:
+        self.kept = Cached()
 
     async def close(self, grace: float = 0.0) -> None:
         self.closing = True

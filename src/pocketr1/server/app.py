@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from starlette.routing import BaseRoute
 from pocketr1.errors import PocketR1Error
 from pocketr1.server import openai
 from pocketr1.server.backend import Backend
+from pocketr1.server.conversations import Conversations
 from pocketr1.server.errors import RequestError, error_response
 from pocketr1.server.guard.guard import Guard
 from pocketr1.server.guard.limits import Limits
@@ -45,8 +48,18 @@ class Settings:
 
 def build_app(backend: Backend, settings: Settings) -> Starlette:
     """Return the ASGI application that serves ``backend``."""
+    conversations = Conversations(backend, settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await conversations.close()
+
     app = Starlette(
-        routes=_routes(backend, settings),
+        routes=[*_routes(backend, settings), *conversations.routes()],
+        lifespan=lifespan,
         middleware=[Middleware(Guard, settings=settings)],
         exception_handlers={
             PocketR1Error: _known,

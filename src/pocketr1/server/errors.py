@@ -10,7 +10,14 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from pocketr1.errors import BusyError, ChatError, ContextFullError, PocketR1Error, ServerError
+from pocketr1.errors import (
+    BusyError,
+    ChatError,
+    ContextFullError,
+    HistoryError,
+    PocketR1Error,
+    ServerError,
+)
 from pocketr1.errors import UsageError as _UsageError
 
 __all__ = ["RequestError", "error_body", "error_response", "status_of"]
@@ -20,6 +27,19 @@ _TYPES = {
     403: "permission_error",
     404: "not_found_error",
     429: "rate_limit_error",
+}
+
+# What is not the request's fault is the store's.
+_HISTORY = {
+    "history-no-conversation": 404,
+    "history-no-message": 404,
+    "history-parent-running": 409,
+    "history-parent": 400,
+    "history-cursor": 400,
+    "history-import": 400,
+    "history-import-newer": 400,
+    "history-busy": 503,
+    "history-full": 507,
 }
 
 
@@ -43,6 +63,8 @@ def status_of(error: PocketR1Error) -> int:
         return error.status
     if isinstance(error, BusyError):
         return 429
+    if isinstance(error, HistoryError):
+        return _HISTORY.get(error.code, 500)
     if isinstance(error, ContextFullError | _UsageError | ChatError):
         return 400
     return 500

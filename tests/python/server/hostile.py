@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import threading
 import time
@@ -16,13 +15,14 @@ from typing import Any
 
 import httpx
 from fake_backend import FakeBackend, Script
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
 from pocketr1.server.app import Settings, build_app
 from pocketr1.server.guard.body import read_json
 from pocketr1.server.guard.limits import Limits
 from pocketr1.server.http import RunningServer
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
 
 __all__ = ["ECHO", "STREAM", "Answer", "ask", "get", "patient", "post", "serving", "talk", "until"]
 
@@ -154,4 +154,4 @@ async def _stream(request: Request) -> Response:
 
 
 def _descriptors() -> int:
-    return len(os.listdir(_FDS)) if _FDS.is_dir() else 0
+    return len(list(_FDS.iterdir())) if _FDS.is_dir() else 0

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from hostile import ECHO, Answer, ask, get, patient, post, serving, talk
+
 from pocketr1.server.http import RunningServer
 
 TAIL = "Host: 127.0.0.1\r\nConnection: close\r\n\r\n"
@@ -82,8 +83,18 @@ def test_an_older_request_without_a_host_is_refused(server: RunningServer) -> No
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.", "192.0.2.1"]
-    + ["localhost.evil.example", "[2001:db8::1]", "0.0.0.0", "2130706433", "127.1"],
+    [
+        "evil.example",
+        "evil.example:8080",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "localhost.",
+        "192.0.2.1",
+        "[2001:db8::1]",
+        "0.0.0.0",
+        "2130706433",
+        "127.1",
+    ],
 )
 def test_a_name_that_somebody_rebound_is_refused(server: RunningServer, host: str) -> None:
     answer = ask(server, get("/v1/models", host=host))
@@ -222,8 +233,14 @@ def test_chunks_that_grow_too_large_are_refused(server: RunningServer) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
-    + ["application/json; charset=utf-16", "application/jsonp", ""],
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/json; charset=utf-16",
+        "application/jsonp",
+        "",
+    ],
 )
 def test_what_is_not_said_to_be_json_is_refused(server: RunningServer, kind: str) -> None:
     data = post(ECHO, b"{}").replace(b"application/json", kind.encode())

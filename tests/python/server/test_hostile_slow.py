@@ -11,6 +11,7 @@ from dataclasses import replace
 import httpx
 import pytest
 from hostile import ECHO, SHORT, STREAM, ask, get, patient, post, serving, talk, until
+
 from pocketr1.server.http import RunningServer
 
 
@@ -170,11 +171,13 @@ def test_a_crowd_of_slow_clients_leaves_room_for_others() -> None:
 
 def test_stopping_does_not_wait_for_a_slow_client() -> None:
     limits = replace(SHORT, header_seconds=600, idle_seconds=600)
-    with serving(limits) as server:
-        with socket.create_connection(("127.0.0.1", server.port)) as client:
-            client.sendall(b"GET /health HTTP/1.1\r\n")
-            until(lambda: server.connections == 1)
-            stopping = threading.Thread(target=server.stop)
-            stopping.start()
-            stopping.join(20)
-            assert not stopping.is_alive()
+    with (
+        serving(limits) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as client,
+    ):
+        client.sendall(b"GET /health HTTP/1.1\r\n")
+        until(lambda: server.connections == 1)
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        stopping.join(20)
+        assert not stopping.is_alive()

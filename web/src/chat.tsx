@@ -48,13 +48,15 @@ export function Header() {
 
 function Welcome() {
   const here = place.value;
+  const small = (info.value?.model.parameters ?? Infinity) < 1e8;
+  const prompts = small ? t.value.sums : t.value.prompts;
   return (
     <div class="welcome">
       <Mark />
       <h2>{t.value.welcome}</h2>
       {info.value ? <p>{t.value.welcomeText(info.value.model.name, here)}</p> : null}
       <ul class="prompts">
-        {t.value.prompts.map((prompt) => (
+        {prompts.map((prompt) => (
           <li key={prompt}>
             <button type="button" disabled={sending.value !== null} onClick={() => void say(prompt, null)}>
               {prompt}

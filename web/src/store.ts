@@ -214,9 +214,9 @@ let opens = 0;
 export async function open(id: string): Promise<void> {
   drawer.value = false;
   if (current(id)) return;
-  const mine = ++opens;
-  opening.value = true;
   leave();
+  const mine = opens;
+  opening.value = true;
   try {
     const opened = await api.get(id);
     if (mine === opens) {
@@ -260,6 +260,7 @@ export class Live {
   readonly thoughtSeconds = signal<number | null>(null);
   readonly figures = signal<{ tokens: number; tokens_per_second: number | null; context_used: number } | null>(null);
   readonly follower: Follower;
+  readonly hasThought = computed(() => this.phase.value === 'thinking' || this.reasoning.value !== '');
   /** When the thought began, in milliseconds of this browser's clock. */
   thoughtBegan = 0;
   private fresh = true;
@@ -368,9 +369,14 @@ export class Live {
 }
 
 export const live = signal<Live | null>(null);
+/** Messages whose thought is open. */
+export const unfolded = signal<ReadonlySet<string>>(new Set());
 
 function plain(markdown: string): string {
-  return markdown.replace(/[*_`#>$\\]/g, '').slice(0, 1500);
+  return markdown
+    .replace(/\\boxed\{([^{}]*)\}/g, '$1')
+    .replace(/[*_`#>$\\]/g, '')
+    .slice(0, 1500);
 }
 
 async function refreshTitle(id: string): Promise<void> {

@@ -33,8 +33,15 @@ const en = {
   thisDevice: 'this device',
   server: 'the machine that serves this page',
   welcomeText: (model: string, place: string) => `${model} runs on ${place}. What you write stays there.`,
+  /** What a teaching model of a few million weights can do. */
+  sums: [
+    'A pen costs 12 dollars and a notebook costs 35 dollars. Ben buys 4 pens and 2 notebooks. How much does Ben pay?',
+    'A rectangle is 14 cm long and 9 cm wide. What is its area?',
+    'A book has 240 pages. Ann reads 18 pages a day for 7 days. How many pages are left?',
+    'Ben scored 81, 94 and 74 in three tests. What is the average?',
+  ],
   prompts: [
-    'A shop sells pens for 12 yuan and notebooks for 35. What do 4 pens and 2 notebooks cost?',
+    'A pen costs 12 dollars and a notebook costs 35 dollars. Ben buys 4 pens and 2 notebooks. How much does Ben pay?',
     'Solve 3x + 7 = 52 step by step.',
     'Write a Python function that checks whether a number is prime, and explain it.',
     'What weighs more: a kilogram of feathers or a pound of iron? Explain why.',
@@ -200,8 +207,14 @@ const zh: Texts = {
   thisDevice: '本机',
   server: '提供此网页的机器',
   welcomeText: (model, place) => `${model} 在${place}运行，你写的内容不会传到别处。`,
+  sums: [
+    '小红买了4支笔，每支12元，又买了2本笔记本，每本35元。一共多少钱？',
+    '一个长方形长14厘米，宽9厘米，面积是多少？',
+    '一本书有240页，小明每天读18页，读了7天，还剩多少页？',
+    '礼堂有24排座位，每排16个，空着35个，坐了多少人？',
+  ],
   prompts: [
-    '一支笔12元，一个笔记本35元。买4支笔和2个笔记本一共多少钱？',
+    '小红买了4支笔，每支12元，又买了2本笔记本，每本35元。一共多少钱？',
     '解方程 3x + 7 = 52，写出步骤。',
     '写一个判断质数的 Python 函数，并解释它。',
     '一千克羽毛和一磅铁哪个更重？说明理由。',

@@ -13,6 +13,7 @@ test('the language is the one chosen, else the first of the browser that is ther
 test('both languages say as much', () => {
   assert.deepEqual(Object.keys(texts.zh).sort(), Object.keys(texts.en).sort());
   assert.equal(texts.zh.prompts.length, texts.en.prompts.length);
+  assert.equal(texts.zh.sums.length, texts.en.sums.length);
   assert.equal(texts.zh.keys.length, texts.en.keys.length);
 });
 

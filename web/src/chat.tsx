@@ -200,7 +200,7 @@ export function Composer() {
   }, [draft.value]);
   useEffect(() => {
     // On a phone the keyboard would cover what there is to read.
-    if (matchMedia('(hover: hover)').matches) area.current?.focus();
+    if (matchMedia('(min-width: 860px)').matches) area.current?.focus();
   }, []);
   const submit = async () => {
     const text = draft.value.trim();

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api")
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "server")]
 from cutting import Cutting  # noqa: E402
 
 from pocketr1.server.app import Settings, build_app  # noqa: E402

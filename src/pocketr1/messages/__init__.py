@@ -30,6 +30,7 @@ from pocketr1.messages import (
     hub,
     kvstore,
     measure,
+    privacy,
     server,
 )
 from pocketr1.messages.catalog import Text
@@ -60,6 +61,7 @@ CATALOG: dict[str, Text] = {
     **cli_help.TEXTS,
     **server.TEXTS,
     **guard.TEXTS,
+    **privacy.TEXTS,
 }
 _language: str | None = None
 

@@ -13,11 +13,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from pocketr1.errors import PocketR1Error
-from pocketr1.server import openai
+from pocketr1.server import openai, openapi
 from pocketr1.server.backend import Backend
-from pocketr1.server.errors import RequestError, error_response
+from pocketr1.server.errors import RequestError, error_response, fault
 from pocketr1.server.guard.guard import Guard
 from pocketr1.server.guard.limits import Limits
+from pocketr1.server.metrics import CountRequests, Metered
+from pocketr1.server.streams import ClientGoneError
 
 __all__ = ["Settings", "build_app"]
 
@@ -45,22 +47,28 @@ class Settings:
 
 def build_app(backend: Backend, settings: Settings) -> Starlette:
     """Return the ASGI application that serves ``backend``."""
+    metered = Metered(backend, log_prompts=settings.log_prompts)
     app = Starlette(
-        routes=_routes(backend, settings),
-        middleware=[Middleware(Guard, settings=settings)],
+        routes=_routes(metered, settings),
+        middleware=[
+            Middleware(CountRequests, metrics=metered.metrics),
+            Middleware(Guard, settings=settings),
+        ],
         exception_handlers={
             PocketR1Error: _known,
             HTTPException: _of_routing,
+            ClientGoneError: _gone,
             Exception: _unforeseen,
         },
     )
-    app.state.backend = backend
+    app.state.backend = metered
     app.state.settings = settings
     return app
 
 
-def _routes(backend: Backend, settings: Settings) -> list[BaseRoute]:
-    return [*openai.routes(backend, settings.limits)]
+def _routes(backend: Metered, settings: Settings) -> list[BaseRoute]:
+    routes = [*openai.routes(backend, settings.limits)]
+    return [*routes, openapi.route(routes)]
 
 
 async def _known(_request: Request, error: Exception) -> Response:
@@ -80,5 +88,10 @@ async def _of_routing(request: Request, error: Exception) -> Response:
 
 
 async def _unforeseen(_request: Request, error: Exception) -> Response:
-    """Answer for a fault of ours; the log has the traceback, the body has not."""
-    return error_response(PocketR1Error("server-fault", kind=type(error).__name__))
+    """Answer for a fault of ours."""
+    return error_response(fault(error))
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    """Answer nobody: the client has gone."""
+    return Response(status_code=499)

@@ -6,14 +6,24 @@ the server's language; ``code`` is the error's stable slug.
 
 from __future__ import annotations
 
+import os
+import sys
+import traceback
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from pocketr1.errors import BusyError, ChatError, ContextFullError, PocketR1Error, ServerError
-from pocketr1.errors import UsageError as _UsageError
+from pocketr1 import messages
+from pocketr1.errors import (
+    BusyError,
+    ChatError,
+    ContextFullError,
+    PocketR1Error,
+    ServerError,
+    UsageError,
+)
 
-__all__ = ["RequestError", "error_body", "error_response", "status_of"]
+__all__ = ["RequestError", "error_body", "error_response", "fault", "status_of"]
 
 _TYPES = {
     401: "authentication_error",
@@ -43,7 +53,7 @@ def status_of(error: PocketR1Error) -> int:
         return error.status
     if isinstance(error, BusyError):
         return 429
-    if isinstance(error, ContextFullError | _UsageError | ChatError):
+    if isinstance(error, ContextFullError | UsageError | ChatError):
         return 400
     return 500
 
@@ -68,3 +78,17 @@ def error_response(error: PocketR1Error) -> Response:
     if isinstance(error, BusyError):
         headers["Retry-After"] = str(max(1, error.retry_after))
     return JSONResponse(error_body(error), status_of(error), headers)
+
+
+def fault(error: BaseException) -> PocketR1Error:
+    """Return a fault of ours as an error; stderr gets its kind and place.
+
+    Not its text, which may hold somebody's prompt; with ``POCKETR1_DEBUG`` all of it.
+    """
+    kind = type(error).__name__
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f"{last[0].filename}:{last[0].lineno}" if last else "-"
+    print(messages.text("server-fault-log", kind=kind, place=place), file=sys.stderr, flush=True)
+    if os.environ.get("POCKETR1_DEBUG"):
+        traceback.print_exception(error)
+    return PocketR1Error("server-fault", kind=kind)

@@ -164,10 +164,6 @@ TEXTS: dict[str, Text] = {
         mend_en="Give one of them.",
         mend_zh="请给出其中之一。",
     ),
-    "server-fault-log": Text(
-        "pocketr1: {kind} at {place}; POCKETR1_DEBUG=1 shows more",
-        "pocketr1：{place} 处出现 {kind}；设置 POCKETR1_DEBUG=1 可查看更多信息",
-    ),
     "grammar-extra": Text(
         what_en="JSON and forced tool calls need llguidance, which is not installed here.",
         what_zh="JSON 输出与强制的工具调用需要 llguidance，但此处未安装。",

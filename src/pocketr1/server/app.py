@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 from pocketr1.errors import PocketR1Error
 from pocketr1.server import openai, openapi
 from pocketr1.server.backend import Backend
-from pocketr1.server.errors import RequestError, error_response, fault
+from pocketr1.server.errors import RequestError, error_response
 from pocketr1.server.guard.guard import Guard
 from pocketr1.server.guard.limits import Limits
 from pocketr1.server.metrics import CountRequests, Metered
@@ -47,7 +47,7 @@ class Settings:
 
 def build_app(backend: Backend, settings: Settings) -> Starlette:
     """Return the ASGI application that serves ``backend``."""
-    metered = Metered(backend, log_prompts=settings.log_prompts)
+    metered = Metered(backend)
     app = Starlette(
         routes=_routes(metered, settings),
         middleware=[
@@ -58,7 +58,6 @@ def build_app(backend: Backend, settings: Settings) -> Starlette:
             PocketR1Error: _known,
             HTTPException: _of_routing,
             ClientGoneError: _gone,
-            Exception: _unforeseen,
         },
     )
     app.state.backend = metered
@@ -85,11 +84,6 @@ async def _of_routing(request: Request, error: Exception) -> Response:
     response = error_response(known)
     response.headers.update(error.headers or {})
     return response
-
-
-async def _unforeseen(_request: Request, error: Exception) -> Response:
-    """Answer for a fault of ours."""
-    return error_response(fault(error))
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

@@ -6,14 +6,13 @@ the server's language; ``code`` is the error's stable slug.
 
 from __future__ import annotations
 
-import os
-import sys
+import logging
 import traceback
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from pocketr1 import messages
 from pocketr1.errors import (
     BusyError,
     ChatError,
@@ -25,6 +24,7 @@ from pocketr1.errors import (
 
 __all__ = ["RequestError", "error_body", "error_response", "fault", "status_of"]
 
+_LOG = logging.getLogger("pocketr1.server")
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -81,14 +81,12 @@ def error_response(error: PocketR1Error) -> Response:
 
 
 def fault(error: BaseException) -> PocketR1Error:
-    """Return a fault of ours as an error; stderr gets its kind and place.
+    """Return a fault of ours as an error, for a stream that has begun; the log names its place.
 
-    Not its text, which may hold somebody's prompt; with ``POCKETR1_DEBUG`` all of it.
+    Not its text, which may hold somebody's prompt.
     """
     kind = type(error).__name__
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    place = f"{last[0].filename}:{last[0].lineno}" if last else "-"
-    print(messages.text("server-fault-log", kind=kind, place=place), file=sys.stderr, flush=True)
-    if os.environ.get("POCKETR1_DEBUG"):
-        traceback.print_exception(error)
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    _LOG.error("%s in a stream: %s", kind, " > ".join(places))
     return PocketR1Error("server-fault", kind=kind)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import time
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -30,7 +28,6 @@ __all__ = ["CountRequests", "Histogram", "Metered", "Metrics"]
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _TOKEN_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
-_prompts = logging.getLogger("pocketr1.prompts")
 
 
 class Histogram:
@@ -107,14 +104,13 @@ class Metrics:
 class Metered:
     """A backend that counts what passes through it.
 
-    closing: it was told to close. log_prompts: write prompts to the log ``pocketr1.prompts``.
+    closing: it was told to close.
     """
 
-    def __init__(self, backend: Backend, *, log_prompts: bool = False) -> None:
+    def __init__(self, backend: Backend) -> None:
         self.metrics = Metrics()
         self.closing = False
         self._backend = backend
-        self._log_prompts = log_prompts
 
     @property
     def facts(self) -> Facts:
@@ -123,9 +119,6 @@ class Metered:
 
     async def generate(self, task: Task) -> AsyncGenerator[Event, None]:
         """Yield what happens, and count it."""
-        if self._log_prompts:
-            prompt = task.prompt if isinstance(task.prompt, str) else list(task.prompt)
-            _prompts.info(json.dumps(prompt, ensure_ascii=False, default=str))
         began = time.perf_counter()
         waiting = set(range(task.n))
         async with aclosing(self._backend.generate(task)) as events:

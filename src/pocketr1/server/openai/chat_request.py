@@ -12,7 +12,7 @@ from pocketr1.server import tools
 from pocketr1.server.backend import Facts, Task
 from pocketr1.server.errors import RequestError
 from pocketr1.server.guard.limits import Limits
-from pocketr1.server.openai.fields import CompletionFields, Positive
+from pocketr1.server.openai.fields import ANY_FIELDS, CompletionFields, Positive
 from pocketr1.server.tools import Function
 from pocketr1.server.validation import Fields
 
@@ -243,6 +243,8 @@ class ChatFields(Fields):
 
 class ChatRequest(CompletionFields, ChatFields):
     """The body of ``/v1/chat/completions``."""
+
+    model_config = ANY_FIELDS
 
     max_completion_tokens: Positive | None = None
     logprobs: bool | None = None

@@ -12,7 +12,10 @@ from pocketr1.server.errors import RequestError
 from pocketr1.server.guard.limits import Limits
 from pocketr1.server.validation import Fields
 
-__all__ = ["CompletionFields", "Positive", "StreamOptions", "told_of"]
+#: Of a whole request: what is unknown is kept, to be told of.
+ANY_FIELDS = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+__all__ = ["ANY_FIELDS", "CompletionFields", "Positive", "StreamOptions", "told_of"]
 
 Positive: TypeAlias = Annotated[int, Field(ge=1, le=1 << 31)]
 _MAX_IGNORED = 16
@@ -27,8 +30,7 @@ class StreamOptions(Fields):
 class CompletionFields(Fields):
     """What a request for a completion may say, of either kind. ``null`` is as if it were absent."""
 
-    # What is unknown is kept to be told of, see ignored().
-    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+    model_config = ANY_FIELDS
 
     model: str | None = Field(None, max_length=256)
     stream: bool | None = None

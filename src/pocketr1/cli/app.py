@@ -22,6 +22,7 @@ from pocketr1.cli.evaluate import evaluate
 from pocketr1.cli.export import export
 from pocketr1.cli.inspect import inspect
 from pocketr1.cli.output import print_error, show
+from pocketr1.cli.privacy import privacy
 from pocketr1.cli.pull import pull
 from pocketr1.cli.run import run
 from pocketr1.errors import CancelledError, PocketR1Error, UsageError
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "export": export,
     "cache": cache,
+    "privacy": privacy,
     "doctor": doctor,
 }
 

@@ -73,7 +73,7 @@ def tiny() -> Any:
     """Return the model that ships, as a backend."""
     from pocketr1.server.local import LocalBackend
 
-    return LocalBackend("tiny")
+    return LocalBackend.open("tiny", name="tiny")
 
 
 Serve = Callable[..., RunningServer]

@@ -111,6 +111,91 @@ TEXTS: dict[str, Text] = {
         "Send it in one go.",
         "请一次发送完毕。",
     ),
+    # who asks, and how
+    "request-framing": Text(
+        "The request gives the length of its body in two ways.",
+        "请求以两种方式给出了请求体的长度。",
+        "Send either Content-Length or Transfer-Encoding: chunked, over HTTP/1.1.",
+        "请通过 HTTP/1.1 只发送 Content-Length 或 Transfer-Encoding: chunked 之一。",
+    ),
+    "request-path": Text(
+        "The path of the request is none of this server's.",
+        "请求路径不属于本服务器。",
+        "Send a path that begins with / and holds no .., backslash or control character.",
+        "路径须以 / 开头，且不含 ..、反斜杠或控制字符。",
+    ),
+    "request-unknown-method": Text(
+        "The method {method} is not taken here.",
+        "此处不支持 {method} 方法。",
+        "The Allow header says which are.",
+        "Allow 响应头列出了支持的方法。",
+    ),
+    "request-content-type": Text(
+        "The body is {found}, not application/json.",
+        "请求体的类型为 {found}，而不是 application/json。",
+        "Send JSON in UTF-8 with the header Content-Type: application/json.",
+        "请发送 UTF-8 编码的 JSON，并带上请求头 Content-Type: application/json。",
+    ),
+    "request-encoding": Text(
+        "The body is encoded as {found}.",
+        "请求体以 {found} 编码。",
+        "Send it as it is, without Content-Encoding.",
+        "请直接发送，不使用 Content-Encoding。",
+    ),
+    "host-malformed": Text(
+        "The Host header is missing, or is no host.",
+        "缺少 Host 请求头，或其内容不是主机。",
+        "Send one Host header with a name or an address.",
+        "请发送唯一的 Host 请求头，内容为名称或地址。",
+    ),
+    "host-refused": Text(
+        "The server does not answer to the name {host}.",
+        "服务器不以 {host} 之名应答。",
+        "Ask it as localhost or by its address, or start it with --allow-host {host}.",
+        "请以 localhost 或其地址访问，或在启动时加上 --allow-host {host}。",
+    ),
+    "origin-refused": Text(
+        "Pages of {origin} may not ask this server.",
+        "来自 {origin} 的网页不得访问本服务器。",
+        "Start it with --allow-origin {origin} if you trust them.",
+        "若您信任这些网页，请在启动时加上 --allow-origin {origin}。",
+    ),
+    "site-refused": Text(
+        "Pages of other sites may not ask this server.",
+        "其他网站的网页不得访问本服务器。",
+        "Open it in a tab of its own; --allow-origin lets a page in that you trust.",
+        "请在独立的标签页中打开；--allow-origin 可允许您信任的网页。",
+    ),
+    "key-missing": Text(
+        "The request brings no API key.",
+        "请求未携带 API 密钥。",
+        "Send the header Authorization: Bearer KEY.",
+        "请发送请求头 Authorization: Bearer KEY。",
+    ),
+    "key-scheme": Text(
+        "The Authorization header holds no key.",
+        "Authorization 请求头中没有密钥。",
+        "Send it once, as Authorization: Bearer KEY.",
+        "请只发送一次：Authorization: Bearer KEY。",
+    ),
+    "key-wrong": Text(
+        "The API key is wrong.",
+        "API 密钥错误。",
+        "Send the key that the server was started with.",
+        "请发送服务器启动时设置的密钥。",
+    ),
+    "key-field": Text(
+        "The key is missing.",
+        "缺少密钥。",
+        'Send {{"key": "KEY"}}.',
+        '请发送 {{"key": "KEY"}}。',
+    ),
+    "key-attempts": Text(
+        "There were too many wrong API keys.",
+        "错误的 API 密钥次数过多。",
+        "Try again in {retry_after} s.",
+        "请在 {retry_after} 秒后重试。",
+    ),
     # the body of a request
     "body-large": Text(
         "The body of the request is larger than {limit} bytes.",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -18,6 +19,7 @@ from pocketr1.server import openai
 from pocketr1.server.backend import Backend
 from pocketr1.server.conversations import Conversations
 from pocketr1.server.errors import RequestError, error_response
+from pocketr1.server.guard.guard import Guard
 from pocketr1.server.guard.limits import Limits
 
 __all__ = ["Settings", "build_app"]
@@ -58,6 +60,7 @@ def build_app(backend: Backend, settings: Settings) -> Starlette:
     app = Starlette(
         routes=[*_routes(backend, settings), *conversations.routes()],
         lifespan=lifespan,
+        middleware=[Middleware(Guard, settings=settings)],
         exception_handlers={
             PocketR1Error: _known,
             HTTPException: _of_routing,

@@ -313,7 +313,8 @@ def _attachment(text: str, kind: str, title: str, plain: str) -> Response:
     """Return a file to save, named as the conversation is (RFC 6266)."""
     suffix = plain.rpartition(".")[2]
     # Nothing in a title is a path, or means something to a file system.
-    name = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]+', " ", title).strip(" .")[:60] or "conversation"
+    name = " ".join(re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', " ", title).split())
+    name = name.strip(" .")[:60] or "conversation"
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(f'{name}.{suffix}')}"
     headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
     return Response(text, media_type=f"{kind}; charset=utf-8", headers=headers)

@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from pocketr1.server.guard.limits import Limits
+
+__all__ = ["Limits"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["cache_directory", "data_directory"]
+__all__ = ["cache_directory", "data_directory", "state_directory"]
 
 _CACHE = "POCKETR1_CACHE"
 _DATA = "POCKETR1_DATA_DIR"
@@ -37,3 +37,12 @@ def data_directory(data: str | os.PathLike[str] | None = None) -> Path:
         return Path(os.environ[_DATA])
     home = os.environ.get("XDG_DATA_HOME")
     return (Path(home) if home else Path.home() / ".local" / "share") / "pocketr1"
+
+
+def state_directory() -> Path:
+    """Return where lies what a program remembers of its use: the terminal's lines.
+
+    XDG_STATE_HOME/pocketr1, or ~/.local/state/pocketr1.
+    """
+    home = os.environ.get("XDG_STATE_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "state") / "pocketr1"

@@ -30,6 +30,8 @@ from pocketr1.messages import (
     hub,
     kvstore,
     measure,
+    privacy,
+    scheduler,
     server,
 )
 from pocketr1.messages.catalog import Text
@@ -47,6 +49,7 @@ CATALOG: dict[str, Text] = {
     **engine.TEXTS,
     **kvstore.TEXTS,
     **governor.TEXTS,
+    **scheduler.TEXTS,
     **budget.TEXTS,
     **chat.TEXTS,
     **history.TEXTS,
@@ -60,6 +63,7 @@ CATALOG: dict[str, Text] = {
     **cli_help.TEXTS,
     **server.TEXTS,
     **guard.TEXTS,
+    **privacy.TEXTS,
 }
 _language: str | None = None
 

@@ -15,12 +15,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from pocketr1.errors import PocketR1Error
-from pocketr1.server import openai
+from pocketr1.server import openai, openapi
 from pocketr1.server.backend import Backend
 from pocketr1.server.conversations import Conversations
 from pocketr1.server.errors import RequestError, error_response
 from pocketr1.server.guard.guard import Guard
 from pocketr1.server.guard.limits import Limits
+from pocketr1.server.metrics import CountRequests, Metered
+from pocketr1.server.streams import ClientGoneError
 
 __all__ = ["Settings", "build_app"]
 
@@ -48,7 +50,8 @@ class Settings:
 
 def build_app(backend: Backend, settings: Settings) -> Starlette:
     """Return the ASGI application that serves ``backend``."""
-    conversations = Conversations(backend, settings)
+    metered = Metered(backend)
+    conversations = Conversations(metered, settings)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -58,22 +61,26 @@ def build_app(backend: Backend, settings: Settings) -> Starlette:
             await conversations.close()
 
     app = Starlette(
-        routes=[*_routes(backend, settings), *conversations.routes()],
+        routes=[*_routes(metered, settings), *conversations.routes()],
         lifespan=lifespan,
-        middleware=[Middleware(Guard, settings=settings)],
+        middleware=[
+            Middleware(CountRequests, metrics=metered.metrics),
+            Middleware(Guard, settings=settings),
+        ],
         exception_handlers={
             PocketR1Error: _known,
             HTTPException: _of_routing,
-            Exception: _unforeseen,
+            ClientGoneError: _gone,
         },
     )
-    app.state.backend = backend
+    app.state.backend = metered
     app.state.settings = settings
     return app
 
 
-def _routes(backend: Backend, settings: Settings) -> list[BaseRoute]:
-    return [*openai.routes(backend, settings.limits)]
+def _routes(backend: Metered, settings: Settings) -> list[BaseRoute]:
+    routes = [*openai.routes(backend, settings.limits)]
+    return [*routes, openapi.route(routes)]
 
 
 async def _known(_request: Request, error: Exception) -> Response:
@@ -92,6 +99,6 @@ async def _of_routing(request: Request, error: Exception) -> Response:
     return response
 
 
-async def _unforeseen(_request: Request, error: Exception) -> Response:
-    """Answer for a fault of ours; the log has the traceback, the body has not."""
-    return error_response(PocketR1Error("server-fault", kind=type(error).__name__))
+async def _gone(_request: Request, _error: Exception) -> Response:
+    """Answer nobody: the client has gone."""
+    return Response(status_code=499)

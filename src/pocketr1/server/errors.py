@@ -6,6 +6,9 @@ the server's language; ``code`` is the error's stable slug.
 
 from __future__ import annotations
 
+import logging
+import traceback
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -17,11 +20,12 @@ from pocketr1.errors import (
     HistoryError,
     PocketR1Error,
     ServerError,
+    UsageError,
 )
-from pocketr1.errors import UsageError as _UsageError
 
-__all__ = ["RequestError", "error_body", "error_response", "status_of"]
+__all__ = ["RequestError", "error_body", "error_response", "fault", "status_of"]
 
+_LOG = logging.getLogger("pocketr1.server")
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -65,7 +69,7 @@ def status_of(error: PocketR1Error) -> int:
         return 429
     if isinstance(error, HistoryError):
         return _HISTORY.get(error.code, 500)
-    if isinstance(error, ContextFullError | _UsageError | ChatError):
+    if isinstance(error, ContextFullError | UsageError | ChatError):
         return 400
     return 500
 
@@ -90,3 +94,15 @@ def error_response(error: PocketR1Error) -> Response:
     if isinstance(error, BusyError):
         headers["Retry-After"] = str(max(1, error.retry_after))
     return JSONResponse(error_body(error), status_of(error), headers)
+
+
+def fault(error: BaseException) -> PocketR1Error:
+    """Return a fault of ours as an error, for a stream that has begun; the log names its place.
+
+    Not its text, which may hold somebody's prompt.
+    """
+    kind = type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    _LOG.error("%s in a stream: %s", kind, " > ".join(places))
+    return PocketR1Error("server-fault", kind=kind)

@@ -25,6 +25,13 @@ def check_shape(request: Request, limits: Limits) -> None:
     of ours, whatever serves it.
     """
     headers = request.headers
+    if request.scope["http_version"] not in ("1.0", "1.1"):
+        raise RequestError("server-not-http")
+    # A head that arrives in one piece is parsed however long it is.
+    size = sum(len(name) + len(value) + 4 for name, value in headers.raw)
+    size += len(request.scope["query_string"]) + len(request.scope["path"])
+    if size > limits.header_bytes:
+        raise RequestError("server-headers", status=431, limit=limits.header_bytes)
     if len(headers.raw) > limits.headers:
         raise RequestError("server-header-count", status=431, limit=limits.headers)
     chunked = "transfer-encoding" in headers

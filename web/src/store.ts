@@ -207,7 +207,8 @@ export function newConversation(): void {
     notice.value = null;
     show(null);
   });
-  queueMicrotask(() => document.getElementById('question')?.focus());
+  // Behind the next drawing: a list that is open keeps the rest from the focus.
+  setTimeout(() => document.getElementById('question')?.focus(), 30);
 }
 
 let opens = 0;

@@ -166,8 +166,10 @@ def test_axe_finds_nothing(serve: Serve, visit: Visit, device: Any, colors: str)
     page.keyboard.press("Escape")
     if device is PHONE:
         page.get_by_role("button", name="Show conversations").click()
+        expect(page.get_by_role("button", name="Hide conversations")).to_be_focused()
         assert axe(page) == []
         page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Show conversations")).to_be_focused()
     page.locator(".composer").get_by_role("button", name="Settings").click()
     for tab in ("Answers", "Model", "Page", "Privacy"):
         page.get_by_role("tab", name=tab).click()
@@ -231,6 +233,14 @@ def test_a_keyboard_is_enough(serve: Serve, visit: Visit) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("menu")).to_have_count(0)
     expect(page.locator(".entry .icon-button")).to_be_focused()
+
+
+def test_the_list_on_a_phone_takes_the_focus_and_gives_it_back(serve: Serve, visit: Visit) -> None:
+    page = visit(serve().url)
+    page.get_by_role("button", name="Show conversations").click()
+    expect(page.get_by_role("button", name="Hide conversations")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Show conversations")).to_be_focused()
 
 
 def test_escape_stops_the_answer(serve: Serve, visit: Visit) -> None:

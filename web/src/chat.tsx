@@ -105,7 +105,7 @@ export function Messages() {
         tabIndex={0}
         role="log"
         aria-live="off"
-        aria-label={t.value.conversations}
+        aria-label={t.value.messages}
         onScroll={() => {
           const box = scroller.current;
           if (!box) return;
@@ -148,12 +148,9 @@ export function Messages() {
 function Status() {
   const figures = live.value?.figures.value;
   let used = figures?.context_used;
-  let speed = figures?.tokens_per_second ?? null;
-  if (!figures)
-    for (let at = path.value.length - 1; at >= 0 && used === undefined; at--) {
-      used = path.value[at]!.stats?.context_used;
-      speed = path.value[at]!.stats?.tokens_per_second ?? null;
-    }
+  // Of an answer that is whole it stands below the answer.
+  const speed = figures?.tokens_per_second;
+  for (let at = path.value.length - 1; at >= 0 && used === undefined; at--) used = path.value[at]!.stats?.context_used;
   const most = info.value?.model.max_context;
   const memory = load.value;
   const share = most && used ? Math.min(1, used / most) : 0;

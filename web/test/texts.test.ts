@@ -18,7 +18,7 @@ test('both languages say as much', () => {
 });
 
 test('durations', () => {
-  assert.equal(duration(0.42, texts.en), '0.4 s');
+  assert.equal(duration(0.42, texts.en), '<1 s');
   assert.equal(duration(12.3, texts.en), '12 s');
   assert.equal(duration(59.7, texts.en), '1 min 0 s');
   assert.equal(duration(125, texts.zh), '2 分 5 秒');

@@ -7,7 +7,6 @@ second, so a test that needs time slows it down (:class:`Paced`): the events are
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -32,18 +31,12 @@ PHONE: dict[str, Any] = {
     "has_touch": True,
     "is_mobile": True,
 }
-DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
-# Fonts as a phone has them, whatever the machine that runs the tests prefers.
-_FONTS = """<?xml version="1.0"?>
-<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig>
-  <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
-  <match target="pattern">
-    <test name="family"><string>system-ui</string></test>
-    <edit name="family" mode="prepend" binding="strong"><string>Roboto</string></edit>
-  </match>
-</fontconfig>
-"""
+DESK: dict[str, Any] = {
+    "viewport": {"width": 1280, "height": 800},
+    "device_scale_factor": 1,
+    "has_touch": False,
+    "is_mobile": False,
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -103,18 +96,15 @@ def cutting() -> Iterator[Callable[[int], Cutting]]:
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def chromium() -> Iterator[Any]:
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("there is no Chromium; scripts/web --browser installs it")
-    fonts = tmp_path_factory.mktemp("fonts") / "fonts.conf"
-    fonts.write_text(_FONTS, encoding="utf-8")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=path,
             # Root has no sandbox; names resolve to nothing, so that nothing could be reached.
             args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
-            env={**os.environ, "FONTCONFIG_FILE": str(fonts)},
         )
         yield browser
         browser.close()

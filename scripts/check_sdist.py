@@ -27,7 +27,7 @@ _NEEDED = {
 # The page is shipped built; its sources come along for whoever builds all from source.
 _ROOMS = {"core", "src", "tests", "docs", "examples", "models", "web"}
 # 1.2 MB are the built page, whose fonts and libraries it cannot fetch, and its pictures in the docs.
-_LARGEST = 5_500_000  # bytes, unpacked, without models
+_LARGEST = 6_500_000  # bytes, unpacked, without models
 
 
 def main() -> int:

@@ -61,7 +61,7 @@ def build_app(backend: Backend, settings: Settings) -> Starlette:
             await conversations.close()
 
     app = Starlette(
-        routes=[*_routes(metered, settings), *conversations.routes()],
+        routes=_routes(metered, settings, conversations),
         lifespan=lifespan,
         middleware=[
             Middleware(CountRequests, metrics=metered.metrics),
@@ -78,8 +78,8 @@ def build_app(backend: Backend, settings: Settings) -> Starlette:
     return app
 
 
-def _routes(backend: Metered, settings: Settings) -> list[BaseRoute]:
-    routes = [*openai.routes(backend, settings.limits)]
+def _routes(backend: Metered, settings: Settings, conversations: Conversations) -> list[BaseRoute]:
+    routes = [*openai.routes(backend, settings.limits), *conversations.routes()]
     people = page.routes() if settings.page else []
     return [*routes, openapi.route(routes), *people]
 

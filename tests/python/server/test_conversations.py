@@ -517,3 +517,12 @@ def test_the_event_loop_never_waits_for_the_store(
         with pytest.raises(httpx.ReadTimeout):
             client.http.post("/api/conversations", json={}, timeout=0.2)
         assert client.call("GET", "/api/load")
+
+
+def test_the_openapi_document_describes_the_routes(serve: Callable[..., Client]) -> None:
+    paths = serve().call("GET", "/openapi.json")["paths"]
+    assert {"get", "patch", "delete"} <= set(paths["/api/conversations/{id}"])
+    events = paths["/api/replies/{id}/events"]["get"]["responses"]
+    assert "text/event-stream" in events["200"]["content"] and "204" in events
+    export = paths["/api/conversations/{id}/export"]["get"]["responses"]["200"]["content"]
+    assert {"application/json", "text/markdown"} <= set(export)

@@ -14,7 +14,7 @@ from pocketr1.server.app import Settings, build_app
 
 BUILT = Path(pocketr1.server.__file__).parent / "web"
 # Names of XML namespaces, and what highlight.js would say on a console: nobody is asked for these.
-NAMES = re.compile(r"https?://(www\.w3\.org/|github\.com/highlightjs/|(?=[\"'`)]))")
+NAMES = re.compile(r"https?://(www\.w3\.org/|github\.com/highlightjs/|\$\{|(?=[\"'`)]))")
 
 
 @pytest.fixture

@@ -6,37 +6,26 @@ second, so a test that needs time slows it down (:class:`Paced`): the events are
 
 from __future__ import annotations
 
-import asyncio
+import importlib.util
 import shutil
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import ExitStack, aclosing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api")
+# The folder beside has the backend that says what it is told.
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "server")]
+from browsing import PHONE, Paced, Serve  # noqa: E402
 from cutting import Cutting  # noqa: E402
 
 from pocketr1.server.app import Settings, build_app  # noqa: E402
 from pocketr1.server.http import RunningServer  # noqa: E402
 
-ROOT = Path(__file__).parents[3]
-AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
-PHONE: dict[str, Any] = {
-    "viewport": {"width": 390, "height": 844},
-    "device_scale_factor": 2,
-    "has_touch": True,
-    "is_mobile": True,
-}
-DESK: dict[str, Any] = {
-    "viewport": {"width": 1280, "height": 800},
-    "device_scale_factor": 1,
-    "has_touch": False,
-    "is_mobile": False,
-}
+# Only scripts/web --browser installs it.
+collect_ignore_glob = ["test_*.py"] if importlib.util.find_spec("playwright") is None else []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,31 +34,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-class Paced:
-    """A backend whose replies take their time: ``delay`` seconds before each event."""
-
-    def __init__(self, backend: Any, delay: float) -> None:
-        self._backend = backend
-        self._delay = delay
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    async def generate(self, task: Any) -> AsyncGenerator[Any, None]:
-        async with aclosing(self._backend.generate(task)) as events:
-            async for event in events:
-                yield event
-                await asyncio.sleep(self._delay)
-
-
 def tiny() -> Any:
     """Return the model that ships, as a backend."""
     from pocketr1.server.local import LocalBackend
 
     return LocalBackend.open("tiny", name="tiny")
-
-
-Serve = Callable[..., RunningServer]
 
 
 @pytest.fixture
@@ -100,7 +69,9 @@ def chromium() -> Iterator[Any]:
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("there is no Chromium; scripts/web --browser installs it")
-    with playwright.sync_playwright() as driver:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=path,
             # Root has no sandbox; names resolve to nothing, so that nothing could be reached.

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import AXE, DESK, PHONE, Serve
+from browsing import (
+    AREA,
+    AXE,
+    DESK,
+    PENS,
+    PHONE,
+    Serve,
+    Visit,
+    answered,
+    ask,
+    bring,
+    greedy,
+    hold,
+    last_answer,
+)
 from playwright.sync_api import Page, expect
-from test_conversation import AREA, PENS, answered, ask, greedy, last_answer
-
-Visit = Callable[..., Page]
 
 HOSTILE = "\n\n".join(
     (
@@ -29,48 +39,6 @@ HOSTILE = "\n\n".join(
         "<https://example.org/\"onmouseover='window.broken=8'>",
     )
 )
-
-
-def hold(text: str, title: str = "Held", reasoning: str = "") -> str:
-    """Return the JSON of a conversation in which a model wrote ``text``."""
-    said = {"created": 1.0, "state": "done"}
-    return json.dumps(
-        {
-            "format": "pocketr1-conversations",
-            "version": 1,
-            "conversations": [
-                {
-                    "id": "held",
-                    "title": title,
-                    "created": 1.0,
-                    "messages": [
-                        {"id": "q", "role": "user", "content": "Show me.", **said},
-                        {
-                            "id": "a",
-                            "parent": "q",
-                            "role": "assistant",
-                            "content": text,
-                            "reasoning": reasoning,
-                            **said,
-                        },
-                    ],
-                }
-            ],
-        }
-    )
-
-
-def bring(page: Page, document: str) -> None:
-    """Import a conversation and open it."""
-    status = page.evaluate(
-        """async (body) => (await fetch('/api/import', {
-            method: 'POST', headers: {'Content-Type': 'application/json'}, body })).status""",
-        document,
-    )
-    assert status == 200
-    page.goto(page.url.split("#")[0] + "#/c/held")
-    page.reload()
-    expect(page.locator(".answer .tools")).to_be_visible()
 
 
 def axe(page: Page, *without: str) -> list[str]:
@@ -253,6 +221,7 @@ def test_escape_stops_the_answer(serve: Serve, visit: Visit) -> None:
 
 def test_enter_that_ends_a_composition_does_not_send(serve: Serve, visit: Visit) -> None:
     page = visit(serve().url, **DESK)
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
     page.keyboard.type("ni")
     for more in ("isComposing: true", "keyCode: 229"):
         page.evaluate(

@@ -8,37 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from conftest import DESK, Serve
-from playwright.sync_api import Page, expect
-
-PENS = (
-    "A pen costs 12 dollars and a notebook costs 35 dollars. Ben buys 4 pens and 2 notebooks. "
-    "How much does Ben pay?"
-)
-AREA = "A rectangle is 14 cm long and 9 cm wide. What is its area?"
-PAGES = "A book has 240 pages. Ann reads 18 pages a day for 7 days. How many pages are left?"
-
-Visit = Callable[..., Page]
-
-
-def greedy(page: Page) -> None:
-    """Let the same question have the same answer."""
-    page.evaluate("localStorage.setItem('pocketr1', '{\"settings\":{\"temperature\":0}}')")
-    page.reload()
-
-
-def ask(page: Page, text: str) -> None:
-    page.get_by_label("Message", exact=True).fill(text)
-    page.get_by_role("button", name="Send", exact=True).click()
-
-
-def answered(page: Page, count: int = 1) -> None:
-    """Wait until the answers shown are whole."""
-    expect(page.locator(".answer .tools")).to_have_count(count, timeout=30_000)
-
-
-def last_answer(page: Page) -> Any:
-    return page.locator(".answer").last
+from browsing import AREA, DESK, PAGES, PENS, Serve, Visit, answered, ask, greedy, last_answer
+from playwright.sync_api import expect
 
 
 def test_a_first_conversation_is_found_again_after_a_restart_and_exported(

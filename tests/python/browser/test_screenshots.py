@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import DESK, ROOT, Serve
+from browsing import (
+    DESK,
+    PAGES,
+    PENS,
+    ROOT,
+    Serve,
+    Visit,
+    answered,
+    ask,
+    bring,
+    greedy,
+    last_answer,
+)
 from playwright.sync_api import Page, expect
-from test_appearance import bring
-from test_conversation import PAGES, PENS, answered, ask, greedy, last_answer
 
 PIL = pytest.importorskip("PIL.Image")
 IMAGES = ROOT / "docs" / "images"
@@ -20,8 +29,6 @@ CHINESE = [
     "礼堂有24排座位，每排16个，空着35个，坐了多少人？",
     "一本书有240页，小明每天读18页，读了7天，还剩多少页？",
 ]
-
-Visit = Callable[..., Page]
 
 
 def small(picture: bytes, path: Path) -> None:

@@ -172,7 +172,7 @@ function Answer({ message }: { message: Message }) {
           {message.state === 'failed' ? (
             <div class="failed">
               <p>
-                <strong>{t.value.failedReply}.</strong> {message.error?.code === 'context-full' ? t.value.full : message.error?.message}
+                <strong>{t.value.failedReply}.</strong> {message.error?.code?.startsWith('context-') ? t.value.full : message.error?.message}
               </p>
               <button type="button" class="button" onClick={() => void again(message)}>
                 {t.value.retry}

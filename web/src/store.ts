@@ -555,6 +555,7 @@ export async function remove(id: string): Promise<void> {
 export async function eraseAll(): Promise<void> {
   try {
     await api.eraseAll();
+    choose({ system: '' }); // what somebody wrote, as the conversations are
     newConversation();
     await refreshList();
     notice.value = { text: t.value.erased, kind: 'done' };

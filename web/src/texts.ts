@@ -146,7 +146,8 @@ const en = {
   storedNone: 'Computed context is kept in memory only.',
   logged: 'This server was told to write prompts to its log.',
   notLogged: 'Prompts are not written to any log.',
-  browserKeeps: 'This browser keeps your choice of language, appearance and sampling, nothing else.',
+  browserKeeps:
+    'This browser keeps your choice of language, appearance and settings for new conversations, the system prompt among them, and a sign-in where a key is asked for; nothing else.',
   exportAll: 'Export all conversations',
   import: 'Import conversations',
   importHint: 'A JSON or Markdown file that was exported here.',
@@ -319,7 +320,7 @@ const zh: Texts = {
   storedNone: '已计算的上下文只在内存中。',
   logged: '此服务器被设置为把提示写入日志。',
   notLogged: '提示不会写入任何日志。',
-  browserKeeps: '此浏览器只保存你选择的语言、外观和采样设置。',
+  browserKeeps: '此浏览器只保存你选择的语言、外观、新对话的设置（包括系统提示词），以及需要密钥时的登录状态。',
   exportAll: '导出全部对话',
   import: '导入对话',
   importHint: '从这里导出的 JSON 或 Markdown 文件。',

@@ -202,6 +202,57 @@ def test_a_server_that_is_gone_and_back_is_told_in_words(
     answered(page)
 
 
+def test_a_busy_server_is_waited_for_and_said_so(serve: Serve, visit: Visit) -> None:
+    page = visit(serve().url)
+    turned_away = []
+
+    def busy(route: Any) -> None:
+        turned_away.append(route.request.url)
+        if len(turned_away) > 1:
+            route.fallback()
+            return
+        route.fulfill(
+            status=429,
+            headers={"Retry-After": "2"},
+            json={"error": {"message": "busy", "type": "busy", "code": "busy", "param": None}},
+        )
+
+    page.route("**/api/conversations/*/messages", busy)
+    ask(page, AREA)
+    expect(
+        page.get_by_text(re.compile(r"The model is busy. Asking again in \d s…"))
+    ).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    answered(page)
+    assert len(turned_away) == 2
+    expect(page.get_by_text("The model is busy")).to_have_count(0)
+
+
+def test_waiting_for_a_busy_server_can_be_given_up(serve: Serve, visit: Visit) -> None:
+    page = visit(serve().url)
+    page.route(
+        "**/api/conversations/*/messages",
+        lambda route: route.fulfill(status=429, headers={"Retry-After": "30"}, body="{}"),
+    )
+    ask(page, AREA)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_label("Message", exact=True)).to_have_value(AREA)
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_enabled()
+
+
+def test_an_answer_that_failed_says_why_and_can_be_tried_again(serve: Serve, visit: Visit) -> None:
+    from fake_backend import FakeBackend, Script
+
+    from pocketr1.errors import ContextFullError
+
+    full = ContextFullError("context-too-long", tokens=5000, limit=4096)
+    page = visit(serve(backend=FakeBackend(Script(error=full), Script())).url)
+    ask(page, AREA)
+    expect(last_answer(page)).to_contain_text("no longer fits the model’s context")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("Hello there.", exact=True)).to_be_visible()
+
+
 def test_a_conversation_is_renamed_and_deleted(serve: Serve, visit: Visit) -> None:
     page = visit(serve().url, **DESK)
     ask(page, AREA)

@@ -19,6 +19,7 @@ __all__ = [
     "Conversation",
     "ConversationList",
     "Create",
+    "Export",
     "Failure",
     "Imported",
     "Info",
@@ -185,6 +186,15 @@ class Retried(_Given):
     """The new reply, which is running."""
 
     reply: ReplyMessage
+
+
+class Export(BaseModel):
+    """Conversations in a file; docs/reference/conversations.md describes them."""
+
+    format: Literal["pocketr1-conversations"]
+    version: Literal[1]
+    exported: float | None = None
+    conversations: list[dict[str, Any]]
 
 
 class Imported(_Given):

@@ -63,7 +63,7 @@ def test_a_code_stands_in_one_catalog_only() -> None:
     rooms += [messages.measure, messages.evaluate, messages.export, messages.hub]
     rooms += [messages.distill, messages.doctor, messages.bench, messages.gguf, messages.kvstore]
     rooms += [messages.governor, messages.budget, messages.server]
-    rooms += [messages.guard, messages.privacy]
+    rooms += [messages.guard, messages.privacy, messages.history]
     assert sum(len(room.TEXTS) for room in rooms) == len(CATALOG)
 
 

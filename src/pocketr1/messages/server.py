@@ -146,6 +146,12 @@ TEXTS: dict[str, Text] = {
         mend_en="Give a text, or token ids.",
         mend_zh="请给出文本或词元编号。",
     ),
+    "token-id": Text(
+        what_en="There is no token {value}.",
+        what_zh="不存在词元 {value}。",
+        mend_en="Give ids from 0 to {most}.",
+        mend_zh="请给出 0 到 {most} 之间的编号。",
+    ),
     "request-best-of": Text(
         what_en="best_of is not supported.",
         what_zh="不支持 best_of。",

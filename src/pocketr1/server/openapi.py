@@ -37,6 +37,12 @@ _ERRORS = {
     500: "A fault of the server's",
     503: "The server is closing",
 }
+# What an EventSource makes of an event: JSON in ``data``, or ``[DONE]``.
+_EVENT = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("event", "data", "id")},
+    "required": ["data"],
+}
 _EVERYWHERE = (400, 401, 403, 408, 413, 415, 429, 500, 503)
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -176,7 +182,7 @@ def _described(
         elif model is not None:
             answer["content"] = _json(dict(model))
         if op.events and status == 200:
-            answer.setdefault("content", {})["text/event-stream"] = {"schema": {"type": "string"}}
+            answer.setdefault("content", {})["text/event-stream"] = {"schema": _EVENT}
         responses[str(status)] = answer
     for status in sorted({*_EVERYWHERE, *op.errors}):
         refusal: dict[str, Any] = {

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pocketr1.errors import PocketR1Error
+from pocketr1.errors import PocketR1Error, UsageError
 from pocketr1.server.backend import (
     Alternative,
     Begun,
@@ -130,6 +130,8 @@ class FakeBackend:
         return list(map(ord, text))
 
     async def detokenize(self, ids: Sequence[int]) -> str:
+        if max(ids, default=0) > 0x10FFFF:
+            raise UsageError("token-id", value=max(ids), most=0x10FFFF)
         return "".join(map(chr, ids))
 
     def load(self) -> Load:

@@ -15,7 +15,8 @@ class Limits:
 
     Of a body: body_bytes; depth: nesting of its JSON; values: strings, numbers, arrays and objects
     in it, keys included; import_bytes and import_values: the same for ``/api/import``.
-    Of a request for a reply: messages; stop_strings, and stop_chars of each; replies: ``n``; tools.
+    Of a request for a reply: messages; prompt_chars: characters of all its texts; stop_strings, and
+    stop_chars of each; replies: ``n``; tools; schema_bytes: of one JSON Schema.
     Of a connection: connections: at once; header_bytes and headers: of one request;
     header_seconds: from its first byte to the end of its headers; body_seconds: from there to
     the end of its body; idle_seconds: between two requests; write_seconds: how long a client may
@@ -33,10 +34,12 @@ class Limits:
     import_values: int = 2_000_000
 
     messages: int = 1024
+    prompt_chars: int = 2_000_000
     stop_strings: int = 16
     stop_chars: int = 256
     replies: int = 16
     tools: int = 128
+    schema_bytes: int = 64 << 10
 
     connections: int = 256
     header_bytes: int = 32 << 10

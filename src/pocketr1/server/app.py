@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from pocketr1.errors import PocketR1Error
-from pocketr1.server import openai, openapi
+from pocketr1.server import openai, openapi, page
 from pocketr1.server.backend import Backend
 from pocketr1.server.conversations import Conversations
 from pocketr1.server.errors import RequestError, error_response
@@ -80,7 +80,8 @@ def build_app(backend: Backend, settings: Settings) -> Starlette:
 
 def _routes(backend: Metered, settings: Settings) -> list[BaseRoute]:
     routes = [*openai.routes(backend, settings.limits)]
-    return [*routes, openapi.route(routes)]
+    people = page.routes() if settings.page else []
+    return [*routes, openapi.route(routes), *people]
 
 
 async def _known(_request: Request, error: Exception) -> Response:

@@ -230,6 +230,8 @@ class Scheduler:
             ticket.awaits = coming
             return None
         sequence = self._fork(source, min(shared, len(seen) - 1))
+        if isinstance(source, Kept):
+            self.prefixes.used(source)  # so that it is the last to make room
         if not self._make_room(sequence, len(seen) + 1):
             self._drop(sequence)
             return False
@@ -246,8 +248,6 @@ class Scheduler:
             if len(sequence) != held:  # pages of the store, behind the whole ones that were there
                 self.pages.resize(sequence, held // PAGE_TOKENS * PAGE_TOKENS)
                 self.pages.resize(sequence, len(sequence))
-        if isinstance(source, Kept):
-            self.prefixes.used(source)
         return True
 
     def _seen_by(self, generation: Generation) -> TokenArray:

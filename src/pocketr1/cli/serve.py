@@ -105,13 +105,14 @@ def serve(
         raise ServerError("server-extra")
     from pocketr1.engine import load
     from pocketr1.server.app import Settings, build_app
+    from pocketr1.server.binding import bind
     from pocketr1.server.http import run
     from pocketr1.server.local import LocalBackend
 
     settings = Settings(
         host=host,
         port=port,
-        api_key=api_key or os.environ.get(_API_KEY) or None,
+        api_key=(os.environ.get(_API_KEY) or None) if api_key is None else api_key,
         allowed_hosts=tuple(allow_host or ()),
         allowed_origins=tuple(allow_origin or ()),
         log_prompts=log_prompts,
@@ -119,6 +120,8 @@ def serve(
     )
     care = make_care(max_temp, on_battery, memory_threshold)
     options = _scheduling(parallel, queue)
+    # A port that is taken is told before a long load.
+    sockets = bind(settings)
     path = runnable(model, cache, threads)
 
     def open_engine() -> Engine:
@@ -140,7 +143,8 @@ def serve(
     backend = LocalBackend(open_engine, options, name="tiny" if model == "tiny" else None)
     name = backend.facts.name
     with_key = settings.api_key is not None
-    run(build_app(backend, settings), settings, on_ready=partial(_tell, name, with_key, json))
+    on_ready = partial(_tell, name, with_key, json)
+    run(build_app(backend, settings), settings, on_ready=on_ready, sockets=sockets)
     if not json:
         say("cli-serve-ended")
 

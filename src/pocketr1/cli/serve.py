@@ -104,7 +104,7 @@ def serve(
     if any(importlib.util.find_spec(module) is None for module in _MODULES):
         raise ServerError("server-extra")
     from pocketr1.engine import load
-    from pocketr1.server.app import Settings, build_app
+    from pocketr1.server.app import Settings, build_app, closing
     from pocketr1.server.binding import bind
     from pocketr1.server.http import run
     from pocketr1.server.local import LocalBackend
@@ -118,6 +118,9 @@ def serve(
         log_prompts=log_prompts,
         page=page,
     )
+    # What is wrong with the address shows before a large model is loaded.
+    for listener in bind(settings):
+        listener.close()
     care = make_care(max_temp, on_battery, memory_threshold)
     options = _scheduling(parallel, queue)
     # A port that is taken is told before a long load.
@@ -140,11 +143,10 @@ def serve(
     if not json:
         tell_once(None if kv_store == "off" else store_path(kv_store, cache))
     # The short name is what one asks for; a directory has its own.
-    backend = LocalBackend(open_engine, options, name="tiny" if model == "tiny" else None)
-    name = backend.facts.name
-    with_key = settings.api_key is not None
-    on_ready = partial(_tell, name, with_key, json)
-    run(build_app(backend, settings), settings, on_ready=on_ready, sockets=sockets)
+    name = "tiny" if model == "tiny" else None
+    with closing(LocalBackend(open_engine, options, name=name)) as backend:
+        told = partial(_tell, backend.facts.name, settings.api_key is not None, json)
+        run(build_app(backend, settings), settings, on_ready=told, sockets=sockets)
     if not json:
         say("cli-serve-ended")
 

@@ -123,8 +123,6 @@ def serve(
         listener.close()
     care = make_care(max_temp, on_battery, memory_threshold)
     options = _scheduling(parallel, queue)
-    # A port that is taken is told before a long load.
-    sockets = bind(settings)
     path = runnable(model, cache, threads)
 
     def open_engine() -> Engine:
@@ -146,7 +144,7 @@ def serve(
     name = "tiny" if model == "tiny" else None
     with closing(LocalBackend(open_engine, options, name=name)) as backend:
         told = partial(_tell, backend.facts.name, settings.api_key is not None, json)
-        run(build_app(backend, settings), settings, on_ready=told, sockets=sockets)
+        run(build_app(backend, settings), settings, on_ready=told)
     if not json:
         say("cli-serve-ended")
 

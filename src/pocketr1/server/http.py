@@ -31,24 +31,15 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _START_SECONDS = 30.0
 
 
-def run(
-    app: Starlette,
-    settings: Settings,
-    *,
-    on_ready: Callable[[str], None],
-    sockets: list[socket.socket] | None = None,
-) -> None:
+def run(app: Starlette, settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     """Serve ``app`` until SIGINT or SIGTERM; on_ready gets the address to open.
-
-    sockets: what :func:`~pocketr1.server.binding.bind` returned for the settings, where that was
-    done before a long load; they are closed at the end.
 
     The first signal closes the listeners, gives the replies under way ``limits.grace_seconds``
     (``app.state.backend.close``; what is left is ended with a proper last event), and returns. The
     second ends the process at once, with the code 128 + its number. Raises UsageError and
     ServerError where it cannot listen or start.
     """
-    sockets = bind(settings) if sockets is None else sockets
+    sockets = bind(settings)
     try:
         server = _Server(app, settings, lambda: on_ready(url_of(sockets[0], settings.host)))
         server.serve_until_stopped(sockets)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,7 +26,9 @@ from pocketr1.server.guard.limits import Limits
 from pocketr1.server.metrics import CountRequests, Metered
 from pocketr1.server.streams import ClientGoneError
 
-__all__ = ["Settings", "build_app"]
+__all__ = ["Settings", "build_app", "closing"]
+
+AnyBackend = TypeVar("AnyBackend", bound=Backend)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,15 @@ def build_app(backend: Backend, settings: Settings) -> Starlette:
     app.state.backend = metered
     app.state.settings = settings
     return app
+
+
+@contextmanager
+def closing(backend: AnyBackend) -> Iterator[AnyBackend]:
+    """Close a backend at the end, where no event loop runs; harmless when it is closed."""
+    try:
+        yield backend
+    finally:
+        asyncio.run(backend.close())
 
 
 def _routes(backend: Metered, settings: Settings, conversations: Conversations) -> list[BaseRoute]:

@@ -4,8 +4,8 @@ A batch's size follows from the predicted length of the input: 8 under 32 tokens
 2. Batches are static: one runs to its end before the next starts. Where the guide leaves a choice
 the kinder one is taken: prediction is perfect; a batch is made of the requests of the oldest one's
 class, in order of arrival, and does not wait to be full; an answer counts as given when its own
-last token is there, not when its batch ends; rows that have ended are not computed on; there is no
-HTTP in between.
+last token is there, not when its batch ends; rows that have ended are not computed on; nothing is
+drawn but first tokens; there is no HTTP in between.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def _run(
     clock: Callable[[], float],
 ) -> None:
     """Run one batch to its end."""
-    end = engine.vocab_size - 1  # forced where an answer is to end, in place of its last token
+    # A batch has one length. Behind its first token an answer's tokens are given, as many as are
+    # wanted, and computed as any; the last one ends it.
+    end = engine.vocab_size - 1
     started = clock()
     for each in asked:
         each.sent = started
@@ -83,8 +85,8 @@ def _run(
         if count > len(each.times):
             each.times.append(clock())
             each.tokens, each.ended = count, each.times[-1]
-        if generation.finish_reason is None and count == each.wanted - 1:
-            generation.force([end])
+        if generation.finish_reason is None and count == 1:
+            generation.force([*generation.token_ids] * (each.wanted - 2) + [end])
 
     prompts = [
         prompt_ids(each.number, each.prompt_tokens, engine.vocab_size, seed) for each in batch
@@ -95,7 +97,7 @@ def _run(
     )
     for answer in answers:
         each = asked[answer.index]
-        if answer.finish_reason == "stop":  # the forced token is the last one wanted
+        if answer.finish_reason == "stop":  # the token that ended it is one of those wanted
             each.tokens += 1
             each.times.append(clock())
             each.ended = each.times[-1]

@@ -224,10 +224,14 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         vocabulary = engine.vocab_size
     # New prompts in every run: what a server kept of an earlier one is of no use.
     seed = secrets.randbelow(1 << 31)
-    servers = [
-        serving_servers.ours(options.model, options.threads, options.context, options.serve_options)
-    ]
-    if options.gguf is not None:
+    servers = []
+    if "pocketr1" in options.servers:
+        servers.append(
+            serving_servers.ours(
+                options.model, options.threads, options.context, options.serve_options
+            )
+        )
+    if "llama.cpp" in options.servers and options.gguf is not None:
         servers.append(
             serving_servers.llama_cpp(
                 options.llama_tools, options.gguf, options.threads, options.context, 8
@@ -283,7 +287,7 @@ def _version(server: serving_servers.Server, options: argparse.Namespace) -> str
     return next((line for line in lines if line.startswith("version")), "unknown")
 
 
-def _numbers(kind: type) -> Any:
+def _several(kind: type) -> Any:
     return lambda text: [kind(part) for part in text.split(",")]
 
 
@@ -293,14 +297,17 @@ def main() -> int:
     parser.add_argument("model", nargs="?", help="a bundle, a checkpoint or tiny")
     parser.add_argument("--work", type=Path, help="where the figures and the servers' logs go")
     parser.add_argument("--pages", action="store_true", help="tables and plots of what is kept")
-    parser.add_argument("--scenarios", type=_numbers(str), default=list(SCENARIOS), metavar="NAMES")
+    parser.add_argument("--scenarios", type=_several(str), default=list(SCENARIOS), metavar="NAMES")
+    parser.add_argument(
+        "--servers", type=_several(str), default=["pocketr1", "llama.cpp"], metavar="NAMES"
+    )
     parser.add_argument("--gguf", type=Path, help="the same weights for llama.cpp's server")
     parser.add_argument("--llama-tools", type=Path, metavar="DIR", help="holds llama-server")
     parser.add_argument("--serve-options", default="", help="more options for pocketr1 serve")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=3, help="rounds of streams; others one less")
     parser.add_argument("--context", type=int, default=4096, help="tokens of one sequence")
-    parser.add_argument("--streams", type=_numbers(int), default=[1, 2, 4, 8], metavar="NUMBERS")
+    parser.add_argument("--streams", type=_several(int), default=[1, 2, 4, 8], metavar="NUMBERS")
     parser.add_argument("--short", type=int, default=16, help="tokens of a stream's prompt")
     parser.add_argument("--answer", type=int, default=128, help="tokens of a stream's answer")
     parser.add_argument("--long", type=int, default=2048, help="tokens of a long prompt")
@@ -310,7 +317,7 @@ def main() -> int:
     parser.add_argument("--static-requests", type=int, default=40, metavar="N")
     parser.add_argument("--static-rate", type=float, default=2.0, metavar="PER_SECOND")
     parser.add_argument("--variation", type=float, default=2.0, help="of gaps in that trace")
-    parser.add_argument("--rates", type=_numbers(float), default=[0.2, 0.4, 0.8, 1.2])
+    parser.add_argument("--rates", type=_several(float), default=[0.2, 0.4, 0.8, 1.2])
     parser.add_argument("--seconds", type=float, default=30.0, help="of arrivals at each rate")
     options = parser.parse_args()
     if options.pages:

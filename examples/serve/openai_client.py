@@ -3,6 +3,8 @@
 pocketr1 serve tiny
 python examples/serve/openai_client.py 'What is 17 times 23?'
 python examples/serve/openai_client.py 'What is 17 times 23?' --url http://127.0.0.1:8080/v1
+
+Nothing leaves the machine; any other client of that protocol will do as well.
 """
 
 from __future__ import annotations

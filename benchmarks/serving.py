@@ -39,7 +39,7 @@ import results
 import serving_baseline
 import serving_servers
 from serving_client import Asked, ask, fetch_json
-from serving_report import table
+from serving_report import section, table
 from serving_summary import stall, summary
 from serving_trace import ANSWERS, PROMPTS, Arrival, Lengths, prompt_ids, trace
 
@@ -47,6 +47,8 @@ import pocketr1
 from pocketr1 import messages
 from pocketr1.bench import describe_machine
 
+PAGES = (("en", "docs/guide/benchmark.md"), ("zh", "docs/zh/性能测试.md"))
+_BEGIN, _END = "<!-- serving -->\n", "<!-- serving: end -->"
 SCENARIOS = ("streams", "stall", "static", "load")
 
 
@@ -284,7 +286,28 @@ def _version(server: serving_servers.Server, options: argparse.Namespace) -> str
     tool = str(options.llama_tools / "llama-server")
     done = subprocess.run([tool, "--version"], capture_output=True, text=True, check=False)
     lines = (done.stdout + done.stderr).splitlines()
-    return next((line for line in lines if line.startswith("version")), "unknown")
+    found = (line.partition(":")[2].strip() for line in lines if line.startswith("version"))
+    return next(found, "unknown")
+
+
+def write_pages() -> list[Path]:
+    """Show every kept result in the guides, with its tables and plots; return the files."""
+    for language, name in PAGES:
+        messages.set_language(language)
+        page = results.ROOT / name
+        text = page.read_text("utf-8")
+        before, mark, rest = text.partition(_BEGIN)
+        _, end, after = rest.partition(_END)
+        if not (mark and end):
+            raise SystemExit(f"{name}: no place for the figures of serving")
+        sections = [
+            section(path.stem, json.loads(path.read_text("utf-8")))
+            for path in sorted(results.RESULTS.glob("serving-*.json"))
+        ]
+        shown = "".join(f"\n{each}" for each in sections)
+        page.write_text(f"{before}{mark}{shown}\n{end}{after}", "utf-8")
+    messages.set_language(None)
+    return [*results.write_pages(), *results.draw()]
 
 
 def _several(kind: type) -> Any:
@@ -321,7 +344,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0, help="of arrivals at each rate")
     options = parser.parse_args()
     if options.pages:
-        for path in (*results.write_pages(), *results.draw()):
+        for path in write_pages():
             print(path.relative_to(results.ROOT))
         return 0
     if options.model is None or options.work is None:

@@ -9,7 +9,7 @@ from typing import Any
 from pocketr1 import messages
 from pocketr1.bench.svg import Line, Panel, lines_against
 
-__all__ = ["PARTS", "plots", "table", "tables"]
+__all__ = ["PARTS", "plots", "section", "table", "tables"]
 
 PARTS = ("streams", "stall", "static", "load")
 
@@ -44,6 +44,22 @@ _TEXTS = {
     "panel_first": ("first token, 95th percentile, s", "首词元，第 95 百分位，秒"),
     "panel_latency": ("whole answer, mean, s", "整个回答，平均，秒"),
     "panel_gap": ("gap between tokens, 99th percentile, ms", "词元间隔，第 99 百分位，毫秒"),
+    "caption_streams": (
+        "Prompts of {short} tokens, answers of {answer}; median (least–most) of {repeat} rounds.",
+        "提示 {short} 词元，回答 {answer} 词元；{repeat} 轮的中位数（最小–最大）。",
+    ),
+    "caption_stall": (
+        "Three prompts of {long} tokens beside four streams.",
+        "四路解码时到来三个 {long} 词元的提示。",
+    ),
+    "caption_static": (
+        "{static_requests} requests, {static_rate:g} a second.",
+        "{static_requests} 个请求，每秒 {static_rate:g} 个。",
+    ),
+    "caption_load": (
+        "Requests for {seconds:g} seconds at each rate.",
+        "每种速率发送 {seconds:g} 秒请求。",
+    ),
     "threads": ("{count} threads", "{count} 线程"),
 }
 
@@ -55,6 +71,28 @@ def _said(code: str, **values: object) -> str:
 def tables(report: dict[str, Any]) -> dict[str, str]:
     """Return the tables of what was measured, as Markdown, in the language that is set."""
     return {part: table(report, part) for part in PARTS if part in report}
+
+
+def section(name: str, report: dict[str, Any]) -> str:
+    """Return the part of a guide that shows a result: what ran, marks of its tables, plots.
+
+    The tables below the marks are left to ``results.py``.
+    """
+    language = messages.language()
+    servers = "; ".join(
+        " ".join(str(each[key]) for key in ("name", "version", "options") if each.get(key))
+        for each in report["servers"]
+    )
+    parts = [f"### {report['model']}", f"{_caption(report)}. {servers}."]
+    for part in PARTS:
+        if part not in report:
+            continue
+        parts.append(_said(f"caption_{part}", **report["options"]))
+        parts.append(f"<!-- results: {name} {part} -->\n")
+        if part in _PLOTS:
+            title = _said(f"title_{part}")
+            parts.append(f"![{title}](../images/{name}-{part}.{language}.svg)")
+    return "\n\n".join(parts) + "\n"
 
 
 def table(report: dict[str, Any], part: str) -> str:
@@ -184,12 +222,7 @@ def _short(value: float) -> str:
 
 def plots(report: dict[str, Any], language: str) -> dict[str, str]:
     """Return the plots of what was measured, as SVG, by the names of their tables."""
-    drawn = {}
-    if "streams" in report:
-        drawn["streams"] = _streams_plot(report)
-    if "load" in report:
-        drawn["load"] = _load_plot(report)
-    return drawn
+    return {part: draw(report) for part, draw in _PLOTS.items() if part in report}
 
 
 def _caption(report: dict[str, Any]) -> str:
@@ -235,3 +268,6 @@ def _load_plot(report: dict[str, Any]) -> str:
         for code, figure in figures
     ]
     return lines_against(_said("title_load"), _caption(report), _said("rate"), panels)
+
+
+_PLOTS = {"streams": _streams_plot, "load": _load_plot}

@@ -320,3 +320,29 @@ def test_the_plots_speak_both_languages(language: str, word: str) -> None:
     roots = {name: ElementTree.fromstring(plot) for name, plot in plots.items()}
     texts = [node.text for node in roots["load"].iter("{http://www.w3.org/2000/svg}text")]
     assert word in texts and "pocketr1" in texts and any("A CPU <&>" in str(t) for t in texts)
+
+
+def test_the_guides_show_every_kept_result_and_a_second_time_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, serving = (importlib.import_module(name) for name in ("results", "serving"))
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "kept")
+    monkeypatch.setattr(results, "IMAGES", tmp_path / "docs" / "images")
+    (tmp_path / "kept").mkdir()
+    kept = {**results.stamp(report()), "servers": [{"name": "llama.cpp", "version": "9"}]}
+    kept["options"] = dict.fromkeys(("short", "answer", "repeat", "long", "static_requests"), 3)
+    kept["options"] |= {"static_rate": 2.0, "seconds": 5.0}
+    (tmp_path / "kept" / "serving-m.json").write_text(json.dumps(kept))
+    for _, name in serving.PAGES:
+        page = tmp_path / name
+        page.parent.mkdir(parents=True)
+        page.write_text("a\n\n<!-- serving -->\nearlier\n<!-- serving: end -->\n\nb\n", "utf-8")
+    written = serving.write_pages()
+    texts = {path: path.read_text("utf-8") for path in written}
+    english = texts[tmp_path / "docs" / "guide" / "benchmark.md"]
+    assert english.startswith("a\n") and english.endswith("\nb\n") and "earlier" not in english
+    assert "llama.cpp 9" in english and "| 8 over 1 | 4.00× |" in english
+    assert "![Under load](../images/serving-m-load.en.svg)" in english
+    assert (tmp_path / "docs" / "images" / "serving-m-load.zh.svg").is_file()
+    assert {path: path.read_text("utf-8") for path in serving.write_pages()} == texts

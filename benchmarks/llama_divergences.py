@@ -21,7 +21,7 @@ import numpy as np
 def open_model(path: str, longest: int) -> llama_cpp.Llama:
     """Load a model with room for sequences of that many tokens."""
     return llama_cpp.Llama(
-        path, n_ctx=longest + 8, n_threads=2, n_gpu_layers=0, logits_all=True, verbose=False
+        path, n_ctx=longest + 8, n_threads=1, n_gpu_layers=0, logits_all=True, verbose=False
     )
 
 

@@ -49,6 +49,7 @@ from pocketr1.bench import describe_machine
 
 PAGES = (("en", "docs/guide/benchmark.md"), ("zh", "docs/zh/性能测试.md"))
 _BEGIN, _END = "<!-- serving -->\n", "<!-- serving: end -->"
+AT_ONCE = 8  # answers that each server computes together
 SCENARIOS = ("streams", "stall", "static", "load")
 
 
@@ -230,13 +231,13 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     if "pocketr1" in options.servers:
         servers.append(
             serving_servers.ours(
-                options.model, options.threads, options.context, options.serve_options
+                options.model, options.threads, options.context, AT_ONCE, options.serve_options
             )
         )
     if "llama.cpp" in options.servers and options.gguf is not None:
         servers.append(
             serving_servers.llama_cpp(
-                options.llama_tools, options.gguf, options.threads, options.context, 8
+                options.llama_tools, options.gguf, options.threads, options.context, AT_ONCE
             )
         )
     found: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import signal
 import socket
@@ -44,47 +45,55 @@ def free_port() -> int:
     return port
 
 
-def ours(model: str, threads: int, context: int, more: str = "") -> Server:
-    """Return ours as ``pocketr1 serve`` starts it; more: further options."""
+def ours(model: str, threads: int, context: int, at_once: int, more: str = "") -> Server:
+    """Return ours as ``pocketr1 serve`` starts it; more: further options.
+
+    at_once: answers computed together. No prompt comes a second time, so that storing keys and
+    values could only cost.
+    """
     port = free_port()
-    command = [sys.executable, "-m", "pocketr1", "serve", model, "--port", str(port)]
-    command += ["--threads", str(threads), "--max-context", str(context), *shlex.split(more)]
+    options = ["--parallel", str(at_once), "--max-context", str(context)]
+    options += ["--threads", str(threads), "--kv-store", "off", *shlex.split(more)]
+    command = [sys.executable, "-m", "pocketr1", "serve", model, "--port", str(port), "--json"]
     return Server(
         "pocketr1",
-        tuple(command),
+        (*command, *options),
         f"http://127.0.0.1:{port}",
         {"ignore_eos": True},
-        {"options": more, "context": context},
+        {"options": " ".join(options)},
     )
 
 
-def llama_cpp(tools: Path, model: Path, threads: int, context: int, slots: int) -> Server:
-    """Return llama.cpp's server: continuous batching, ``slots`` sequences of that context each.
+def llama_cpp(tools: Path, model: Path, threads: int, context: int, at_once: int) -> Server:
+    """Return llama.cpp's server: continuous batching, so many slots of that context each.
 
     It computes 128 tokens at a time, which suits it best on a CPU (`pocketr1 bench --against`
-    measures it so too). No two requests begin alike, so that its prompt cache could only cost.
+    measures it so too). Its prompt cache is off, as our store is.
     """
     port = free_port()
-    options = ["-np", str(slots), "-cb", "-c", str(slots * context), "-b", "512", "-ub", "128"]
+    options = ["-np", str(at_once), "-cb", "-c", str(at_once * context), "-b", "512", "-ub", "128"]
     options += ["-t", str(threads), "-tb", str(threads), "--cache-ram", "0", "--no-ui"]
-    options += ["--host", "127.0.0.1", "--port", str(port)]
+    place = ["--host", "127.0.0.1", "--port", str(port)]
     return Server(
         "llama.cpp",
-        (str(tools / "llama-server"), "-m", str(model), *options),
+        (str(tools / "llama-server"), "-m", str(model), *options, *place),
         f"http://127.0.0.1:{port}",
         {"ignore_eos": True, "cache_prompt": False},
-        {"options": " ".join(options[:-4]), "model": model.name},
+        {"options": " ".join(options), "model": model.name},
     )
 
 
 @asynccontextmanager
 async def running(server: Server, log: Path) -> AsyncIterator[Server]:
-    """Start a server, wait until it is ready, and end it afterwards.
+    """Start a server, wait until it is ready, and end it afterwards; what it keeps is beside its log.
 
     Raises SystemExit, with the end of its log, where it ends by itself or is never ready.
     """
+    data = {"POCKETR1_DATA_DIR": str(log.with_suffix(".data").resolve())}
     with log.open("wb") as out:
-        process = subprocess.Popen(server.command, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            server.command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **data}
+        )
     try:
         await _ready(server, process, log)
         yield server

@@ -85,7 +85,9 @@ def llama_cpp(tools: Path, model: Path, threads: int, context: int, at_once: int
 
 @asynccontextmanager
 async def running(server: Server, log: Path) -> AsyncIterator[Server]:
-    """Start a server, wait until it is ready, and end it afterwards; what it keeps is beside its log.
+    """Start a server, wait until it is ready, and end it afterwards.
+
+    What it stores lies beside its log.
 
     Raises SystemExit, with the end of its log, where it ends by itself or is never ready.
     """

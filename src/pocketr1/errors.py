@@ -10,6 +10,7 @@ PocketR1Error
 │   ├── ContextFullError    the context is full
 │   └── CancelledError      the caller cancelled
 ├── ChatError           tokenizer, chat template or conversation
+│   └── HistoryError        the store of conversations
 └── ServerError         the server cannot start, or cannot do what a request asks
     └── BusyError           there is no room for a request now
 
@@ -30,6 +31,7 @@ __all__ = [
     "CompressionError",
     "ContextFullError",
     "EngineError",
+    "HistoryError",
     "HubError",
     "PocketR1Error",
     "ServerError",
@@ -101,6 +103,10 @@ class CancelledError(EngineError):
 
 class ChatError(PocketR1Error):
     """Tokenizer, chat template or conversation."""
+
+
+class HistoryError(ChatError):
+    """The store of conversations: it cannot be used, or lacks what was asked for."""
 
 
 class ServerError(PocketR1Error):

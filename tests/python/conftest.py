@@ -23,8 +23,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 import forbid_network  # noqa: E402
 
-# Nor does any write into the cache of whoever runs them.
+# Nor does any write into the cache of whoever runs them, or among their conversations.
 os.environ["POCKETR1_CACHE"] = tempfile.mkdtemp(prefix="pocketr1-cache-")
+os.environ["POCKETR1_DATA_DIR"] = tempfile.mkdtemp(prefix="pocketr1-data-")
 
 forbid_network.install()
 _LOG = Path(tempfile.mkdtemp(prefix="pocketr1-network-")) / "attempts"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pocketr1.machine.affinity import cpu_list, default_threads, fast_cpus, pin, pinned
 from pocketr1.machine.android import is_android
 from pocketr1.machine.cpu import Cluster, Cpu, find_cpu
-from pocketr1.machine.directories import cache_directory
+from pocketr1.machine.directories import cache_directory, data_directory, state_directory
 from pocketr1.machine.frequency import current_mhz
 from pocketr1.machine.memory import Memory, find_memory
 from pocketr1.machine.power import Battery, Power, find_battery, find_power
@@ -34,6 +34,7 @@ __all__ = [
     "cache_directory",
     "cpu_list",
     "current_mhz",
+    "data_directory",
     "default_threads",
     "fast_cpus",
     "find_battery",
@@ -49,6 +50,7 @@ __all__ = [
     "pin",
     "pinned",
     "rss_bytes",
+    "state_directory",
     "usable_cpus",
     "watched",
 ]

@@ -25,9 +25,13 @@ from pocketr1.messages import (
     export,
     gguf,
     governor,
+    guard,
+    history,
     hub,
     kvstore,
     measure,
+    privacy,
+    server,
 )
 from pocketr1.messages.catalog import Text
 
@@ -46,6 +50,7 @@ CATALOG: dict[str, Text] = {
     **governor.TEXTS,
     **budget.TEXTS,
     **chat.TEXTS,
+    **history.TEXTS,
     **measure.TEXTS,
     **evaluate.TEXTS,
     **export.TEXTS,
@@ -54,6 +59,9 @@ CATALOG: dict[str, Text] = {
     **bench.TEXTS,
     **cli.TEXTS,
     **cli_help.TEXTS,
+    **server.TEXTS,
+    **guard.TEXTS,
+    **privacy.TEXTS,
 }
 _language: str | None = None
 

@@ -17,6 +17,7 @@ __all__ = [
     "Alternative",
     "Backend",
     "Begun",
+    "Cached",
     "Encoded",
     "Ended",
     "Event",
@@ -181,6 +182,21 @@ class Load:
     step_seconds_total: float = 0.0
 
 
+@dataclass(frozen=True)
+class Cached:
+    """What is kept of prompts, so that they need not be computed again.
+
+    pages, bytes: K/V pages in memory that no reply uses now. store_path: the file that keeps more,
+    ``None`` without one; store_pages, store_bytes: what it holds of this model, and its size.
+    """
+
+    pages: int = 0
+    bytes: int = 0
+    store_path: str | None = None
+    store_pages: int = 0
+    store_bytes: int = 0
+
+
 class Backend(Protocol):
     """A model that answers. Its methods are called on the event loop's thread."""
 
@@ -215,6 +231,14 @@ class Backend(Protocol):
 
     def load(self) -> Load:
         """Return how busy it is."""
+        ...
+
+    async def cached(self) -> Cached:
+        """Return what is kept of prompts."""
+        ...
+
+    async def drop_cached(self) -> None:
+        """Forget it, in memory and in the store; replies under way keep what they use."""
         ...
 
     async def close(self, grace: float = 0.0) -> None:

@@ -1,0 +1,243 @@
+"""The routes of ``/api``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from pocketr1 import __version__, messages
+from pocketr1.chat.history import FILE, markdown
+from pocketr1.engine import Sampling
+from pocketr1.machine import data_directory
+from pocketr1.server.backend import Backend
+from pocketr1.server.conversations import schemas
+from pocketr1.server.conversations.keeper import Keeper
+from pocketr1.server.conversations.replies import LAST_EVENT, Replies
+from pocketr1.server.errors import RequestError
+from pocketr1.server.guard.body import read_json
+from pocketr1.server.validation import checked
+
+if TYPE_CHECKING:
+    from pocketr1.server.app import Settings
+
+__all__ = ["Conversations"]
+
+_MOST_LISTED = 200
+_LONGEST_QUERY = 200
+# How long a browser waits before it asks again for a stream that broke, in milliseconds.
+_RETRY = "retry: 1000\n\n"
+
+
+class Conversations:
+    """Conversations and their running replies, as ``/api`` serves them.
+
+    The store is opened at its first use: one that cannot be used keeps the server from nothing
+    else. The server calls :meth:`close` behind the last request.
+    """
+
+    def __init__(self, backend: Backend, settings: Settings) -> None:
+        self._backend = backend
+        self._settings = settings
+        self._keeper = Keeper(data_directory(settings.data) / FILE)
+        self._replies = Replies(backend, self._keeper)
+
+    async def close(self) -> None:
+        """Stop what is being written, keep it, and close the store."""
+        await self._replies.stop_all()
+        await self._keeper.close()
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes."""
+        one = "/api/conversations/{id}"
+        table = [
+            ("GET", "/api/info", self._info),
+            ("GET", "/api/load", self._load),
+            ("GET", "/api/conversations", self._list),
+            ("POST", "/api/conversations", self._create),
+            ("DELETE", "/api/conversations", self._erase),
+            ("GET", one, self._show),
+            ("PATCH", one, self._change),
+            ("DELETE", one, self._delete),
+            ("POST", f"{one}/messages", self._ask),
+            ("POST", f"{one}/replies", self._retry),
+            ("GET", f"{one}/export", self._export),
+            ("GET", "/api/replies/{id}/events", self._events),
+            ("POST", "/api/replies/{id}/stop", self._stop),
+            ("GET", "/api/export", self._export_all),
+            ("POST", "/api/import", self._import),
+        ]
+        return [Route(path, handler, methods=[method]) for method, path, handler in table]
+
+    async def _info(self, _request: Request) -> Response:
+        facts = asdict(self._backend.facts)
+        del facts["created"]
+        sampling = asdict(Sampling())
+        del sampling["seed"]
+        kept = await self._backend.cached()
+        return _json(
+            {
+                "model": facts | {"details": dict(facts["details"])},
+                "version": __version__,
+                "language": messages.language(),
+                "defaults": sampling | {"max_tokens": None, "think": True, "think_budget": None},
+                "privacy": {
+                    "conversations": str(self._keeper.path),
+                    "kv_store": kept.store_path,
+                    "prompts_logged": self._settings.log_prompts,
+                },
+            }
+        )
+
+    async def _load(self, _request: Request) -> Response:
+        return _json(asdict(self._backend.load()))
+
+    async def _list(self, request: Request) -> Response:
+        query = request.query_params.get("q", "")[:_LONGEST_QUERY]
+        limit = _number(request.query_params.get("limit", "50"), "limit", 1, _MOST_LISTED)
+        before = request.query_params.get("before")
+        page = await self._keeper.do(lambda h: h.conversations(query, limit, before))
+        shown = [summary.to_dict() for summary in page.conversations]
+        return _json({"conversations": shown, "next": page.next})
+
+    async def _create(self, request: Request) -> Response:
+        body = await self._body(request, schemas.Create)
+        settings = _settings(body.settings)
+        made = await self._keeper.do(lambda h: h.create(body.title, body.system, settings))
+        return _json(made.to_dict(), 201)
+
+    async def _erase(self, _request: Request) -> Response:
+        await self._replies.forget()
+        await self._keeper.do(lambda h: h.erase())
+        return Response(status_code=204)
+
+    async def _show(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        return _json((await self._keeper.do(lambda h: h.conversation(id))).to_dict())
+
+    async def _change(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        body = await self._body(request, schemas.Change)
+        given = body.model_fields_set
+        changed = await self._keeper.do(
+            lambda h: h.change(
+                id,
+                title=body.title,
+                system=body.system,
+                no_system="system" in given and body.system is None,
+                settings=_settings(body.settings) if body.settings is not None else None,
+                leaf=body.leaf,
+            )
+        )
+        return _json(changed.to_dict())
+
+    async def _delete(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        await self._replies.forget(id)
+        await self._keeper.do(lambda h: h.delete(id))
+        return Response(status_code=204)
+
+    async def _ask(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        body = await self._body(request, schemas.Ask)
+        question, reply = await self._replies.ask(
+            id, body.parent, body.content, _settings(body.settings)
+        )
+        return _json({"user": question.to_dict(), "reply": reply.to_dict()}, 201)
+
+    async def _retry(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        body = await self._body(request, schemas.Retry)
+        reply = await self._replies.retry(id, body.parent, _settings(body.settings))
+        return _json({"reply": reply.to_dict()}, 201)
+
+    async def _events(self, request: Request) -> Response:
+        given = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
+        after = _number(given, "after", 0, LAST_EVENT)
+        events = await self._replies.listen(request.path_params["id"], after)
+        if events is None:
+            return Response(status_code=204)
+
+        async def stream() -> AsyncIterator[str]:
+            yield _RETRY
+            async for text in events:
+                yield text
+
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
+
+    async def _stop(self, request: Request) -> Response:
+        return _json((await self._replies.stop(request.path_params["id"])).to_dict())
+
+    async def _export(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        form = _form(request, "json", "markdown")
+        conversation = await self._keeper.do(lambda h: h.conversation(id))
+        if form == "markdown":
+            text = markdown(conversation)
+            return _attachment(text, "text/markdown", conversation.title or id, f"{id}.md")
+        text = await self._keeper.do(lambda h: _dumped(h.export(id)))
+        return _attachment(text, "application/json", conversation.title or id, f"{id}.json")
+
+    async def _export_all(self, request: Request) -> Response:
+        _form(request, "json")
+        text = await self._keeper.do(lambda h: _dumped(h.export()))
+        name = "pocketr1-conversations"
+        return _attachment(text, "application/json", name, f"{name}.json")
+
+    async def _import(self, request: Request) -> Response:
+        document = await read_json(request, self._settings.limits.for_import())
+        return _json({"imported": await self._keeper.do(lambda h: h.load(document))})
+
+    async def _body(self, request: Request, model: type[schemas.Body]) -> schemas.Body:
+        return checked(model, await read_json(request, self._settings.limits))
+
+
+def _json(value: Mapping[str, Any], status: int = 200) -> Response:
+    # Conversations are nobody else's: no cache on the way keeps them.
+    return JSONResponse(dict(value), status, {"Cache-Control": "no-store"})
+
+
+def _dumped(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
+
+
+def _settings(given: BaseModel | None) -> dict[str, Any]:
+    return {} if given is None else given.model_dump(exclude_none=True)
+
+
+def _number(text: str, name: str, least: int, most: int) -> int:
+    number = int(text) if re.fullmatch(r"[0-9]{1,12}", text) else -1
+    if not least <= number <= most:
+        _refuse(name, f"{least}–{most}", text)
+    return number
+
+
+def _form(request: Request, *known: str) -> str:
+    form = request.query_params.get("format", known[0])
+    if form not in known:
+        _refuse("format", ", ".join(known), form)
+    return form
+
+
+def _refuse(name: str, wanted: str, given: str) -> None:
+    shown = json.dumps(given[:40], ensure_ascii=False)
+    raise RequestError("request-value", param=name, where=name, wanted=wanted, given=shown)
+
+
+def _attachment(text: str, kind: str, title: str, plain: str) -> Response:
+    """Return a file to save, named as the conversation is (RFC 6266)."""
+    suffix = plain.rpartition(".")[2]
+    # Nothing in a title is a path, or means something to a file system.
+    name = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]+', " ", title).strip(" .")[:60] or "conversation"
+    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(f'{name}.{suffix}')}"
+    headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
+    return Response(text, media_type=f"{kind}; charset=utf-8", headers=headers)

@@ -1,0 +1,204 @@
+"""A reply that is being written, whoever listens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from pocketr1.chat.history import Outcome, StoredMessage
+from pocketr1.errors import HistoryError, PocketR1Error
+from pocketr1.server.backend import Backend, Begun, Ended, Piece, Task
+from pocketr1.server.conversations.figures import Figures
+from pocketr1.server.conversations.keeper import Keeper
+
+__all__ = ["ALIVE_SECONDS", "RunningReply", "event_text"]
+
+#: A listener hears at least this often that the connection stands.
+ALIVE_SECONDS = 15.0
+_SAVE_SECONDS = 0.8
+_STATS_SECONDS = 0.5
+# How often, and after how many seconds, the end of a reply is saved again where that failed.
+_RETRY_SECONDS = (0.2, 1.0)
+
+
+class RunningReply:
+    """Reads one reply from the model, keeps it, and tells its listeners.
+
+    It goes on when nobody listens. message: the reply as it was begun, whole when ``over``.
+    """
+
+    def __init__(
+        self, backend: Backend, keeper: Keeper, task: Task, message: StoredMessage
+    ) -> None:
+        self.message = message
+        self.over = False
+        self._backend = backend
+        self._keeper = keeper
+        self._task = task
+        self._events: list[str] = []
+        self._stats = ""
+        self._changed = asyncio.Event()
+        self._figures = Figures()
+        self._texts: dict[str, list[str]] = {"reasoning": [], "answer": []}
+        self._saved = {"reasoning": 0, "answer": 0}
+        self._ended: Ended | None = None
+        self._reader = asyncio.create_task(self._read(), name=f"reply {message.id}")
+        self._work = asyncio.create_task(self._keep(), name=f"keep {message.id}")
+
+    async def stop(self) -> StoredMessage:
+        """End it here; what has come stays."""
+        self._reader.cancel()
+        return await self.wait()
+
+    async def wait(self) -> StoredMessage:
+        """Wait for its end."""
+        await asyncio.shield(self._work)
+        return self.message
+
+    def heard(self, after: int) -> bool:
+        """Whether somebody who has heard event number ``after`` has heard all there will be."""
+        return self.over and after >= len(self._events)
+
+    async def listen(self, after: int) -> AsyncIterator[str]:
+        """Yield the events behind number ``after`` as text of an event stream, to the last."""
+        stats = self._stats
+        while True:
+            if after < len(self._events):
+                # What has come together goes together.
+                fresh = self._events[after:]
+                after = len(self._events)
+                yield "".join(fresh)
+            elif self.over:
+                return
+            elif self._stats != stats:
+                stats = self._stats
+                yield stats
+            else:
+                try:
+                    await asyncio.wait_for(self._changed.wait(), ALIVE_SECONDS)
+                except asyncio.TimeoutError:
+                    yield ": \n\n"
+
+    async def _read(self) -> None:
+        """Take the model's events."""
+        stats_at = 0.0
+        async with aclosing(self._backend.generate(self._task)) as events:
+            async for event in events:
+                if isinstance(event, Begun):
+                    self._figures.begin(event)
+                    self._publish(
+                        "begun",
+                        {
+                            "prompt_tokens": event.prompt_tokens,
+                            "cached_tokens": event.cached_tokens,
+                            "thinking": event.thinking,
+                        },
+                    )
+                elif isinstance(event, Piece):
+                    self._figures.count(event)
+                    if event.text:
+                        self._texts[event.kind].append(event.text)
+                        self._publish("piece", {"kind": event.kind, "text": event.text})
+                    if self._figures.newest - stats_at >= _STATS_SECONDS:
+                        stats_at = self._figures.newest
+                        self._stats = event_text("stats", self._figures.passing())
+                        self._wake()
+                else:
+                    self._ended = event
+
+    async def _keep(self) -> None:
+        """Save what comes, as it comes, and how it ended."""
+        while not self._reader.done():
+            await asyncio.wait({self._reader}, timeout=_SAVE_SECONDS)
+            if not self._reader.done():
+                await self._save()
+        outcome = self._outcome()
+        reasoning, content = self._unsaved()
+        for pause in (*_RETRY_SECONDS, None):
+            try:
+                self.message = await self._keeper.do(
+                    lambda h: h.finish(self.message.id, outcome, reasoning, content)
+                )
+                break
+            except Exception as error:
+                if pause is None or _is_gone(error):
+                    self.message = self._unkept(outcome, error)
+                    break
+                await asyncio.sleep(pause)
+        self.over = True
+        if self.message.state == "failed":
+            self._publish("failed", self.message.error or {})
+        else:
+            self._publish("ended", self.message.to_dict())
+
+    async def _save(self) -> None:
+        reasoning, content = self._unsaved()
+        if not reasoning and not content:
+            return
+        counts = {kind: len(texts) for kind, texts in self._texts.items()}
+        try:
+            await self._keeper.do(lambda h: h.grow(self.message.id, reasoning, content))
+        except HistoryError as error:
+            if _is_gone(error):  # deleted, here or by another process
+                self._reader.cancel()
+            return  # a full or busy disk: with the next text
+        self._saved = counts
+
+    def _unsaved(self) -> tuple[str, str]:
+        reasoning, answer = (
+            "".join(self._texts[kind][self._saved[kind] :]) for kind in ("reasoning", "answer")
+        )
+        return reasoning, answer
+
+    def _outcome(self) -> Outcome:
+        stats = self._figures.whole(self._ended)
+        if self._reader.cancelled():
+            return Outcome("stopped", "cancelled", stats)
+        error = self._reader.exception()
+        if error is not None:
+            if not isinstance(error, PocketR1Error):
+                error = PocketR1Error("server-fault", kind=type(error).__name__)
+            return Outcome("failed", None, stats, {"message": str(error), "code": error.code})
+        reason = "cancelled" if self._ended is None else self._ended.finish_reason
+        return Outcome("stopped" if reason == "cancelled" else "done", reason, stats)
+
+    def _unkept(self, outcome: Outcome, error: Exception) -> StoredMessage:
+        """Return the reply as it would have been kept; its error says why it was not."""
+        if not isinstance(error, PocketR1Error):
+            error = PocketR1Error("server-fault", kind=type(error).__name__)
+        return StoredMessage(
+            id=self.message.id,
+            conversation=self.message.conversation,
+            parent=self.message.parent,
+            role="assistant",
+            content="".join(self._texts["answer"]),
+            reasoning="".join(self._texts["reasoning"]),
+            created=self.message.created,
+            state=outcome.state,
+            finish_reason=outcome.finish_reason,
+            stats=outcome.stats,
+            error=outcome.error or {"message": str(error), "code": error.code},
+            model=self.message.model,
+        )
+
+    def _publish(self, kind: str, data: Any) -> None:
+        self._events.append(event_text(kind, data, len(self._events) + 1))
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def event_text(kind: str, data: Any, number: int | None = None) -> str:
+    """Return one event of a stream (WHATWG HTML, server-sent events)."""
+    name = "" if number is None else f"id: {number}\n"
+    # json.dumps leaves no line end in the data.
+    return f"{name}event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _is_gone(error: Exception) -> bool:
+    return isinstance(error, HistoryError) and error.code == "history-no-message"

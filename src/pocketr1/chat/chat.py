@@ -7,6 +7,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from pocketr1.chat.assembly import ReplyAssembly
 from pocketr1.chat.control import ReplyControl, check_think_budget
 from pocketr1.chat.conversation import Conversation
 from pocketr1.chat.reader import ReplyReader
@@ -184,11 +185,14 @@ class Chat:
         reader = ReplyReader(tokenizer, prompt.thinking)
         self._stream = ReplyStream(
             generation,
-            prompt,
-            reader,
-            ReplyControl(reader, tokenizer, think_budget=think_budget, loop_check=loop_check),
-            max_answer_tokens=max_answer_tokens,
-            stop=stop,
+            ReplyAssembly(
+                reader,
+                ReplyControl(reader, tokenizer, think_budget=think_budget, loop_check=loop_check),
+                skipped=prompt.skipped,
+                max_answer_tokens=max_answer_tokens,
+                stop=stop,
+            ),
+            thinking=prompt.thinking,
             tokenizer_seconds=0.0 if loaded_before else self._tokenizer_seconds,
             prompt_seconds=perf_counter() - began,
             on_end=keep,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pocketr1.chat.reader import ReplyReader
+from pocketr1.chat.reader import PlainReader, ReplyReader
 from pocketr1.chat.reasoning import CLOSE
 from pocketr1.chat.tokenizer import Tokenizer
 from pocketr1.engine.looping import LoopWatch
@@ -35,7 +35,7 @@ class ReplyControl:
 
     def __init__(
         self,
-        reader: ReplyReader,
+        reader: ReplyReader | PlainReader,
         tokenizer: Tokenizer,
         *,
         think_budget: int | None = None,

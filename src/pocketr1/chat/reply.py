@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pocketr1.chat.control import ReplyControl
-from pocketr1.chat.reader import ReplyReader
-from pocketr1.chat.reasoning import CLOSE, Delta
-from pocketr1.chat.template import Prompt
-from pocketr1.engine.stop import StopMatcher
+from pocketr1.chat.assembly import ReplyAssembly
+from pocketr1.chat.reasoning import Delta
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -90,29 +87,19 @@ class ReplyStream(Iterator[Delta]):
     def __init__(
         self,
         generation: Generation,
-        prompt: Prompt,
-        reader: ReplyReader,
-        control: ReplyControl,
+        assembly: ReplyAssembly,
         *,
-        max_answer_tokens: int | None,
-        stop: Iterable[str],
+        thinking: bool,
         tokenizer_seconds: float,
         prompt_seconds: float,
         on_end: Callable[[ReplyStream], None],
     ) -> None:
         self.finish_reason: str | None = None
-        self.thinking = prompt.thinking
+        self.thinking = thinking
         self._generation = generation
-        self._max_answer_tokens = max_answer_tokens
+        self._assembly = assembly
         self._on_end = on_end
-        self._reader = reader
-        self._control = control
-        self._skipped = prompt.skipped
-        self._stop = StopMatcher(stop)
         self._waiting: deque[Delta] = deque()
-        self._written: list[str] = []
-        self._shown: dict[str, list[str]] = {"reasoning": [], "answer": []}
-        self._answer_tokens = 0
         self._tokenizer_seconds = tokenizer_seconds
         self._prompt_seconds = prompt_seconds
         self._first_token_seconds = 0.0
@@ -121,21 +108,21 @@ class ReplyStream(Iterator[Delta]):
     @property
     def in_answer(self) -> bool:
         """Whether the next piece belongs to the answer."""
-        return self._reader.in_answer
+        return self._assembly.in_answer
 
     @property
     def reply(self) -> Reply:
         """The reply so far; its finish_reason is empty while it goes on."""
-        generation = self._generation
+        generation, assembly = self._generation, self._assembly
         return Reply(
-            reasoning="".join(self._shown["reasoning"]),
-            answer="".join(self._shown["answer"]),
-            text="".join(self._written),
+            reasoning=assembly.reasoning,
+            answer=assembly.answer,
+            text=assembly.text,
             token_ids=tuple(generation.token_ids),
             prompt_tokens=generation.prompt_tokens,
             reused_tokens=generation.reused_tokens,
             completion_tokens=len(generation.token_ids),
-            answer_tokens=self._answer_tokens,
+            answer_tokens=assembly.answer_tokens,
             finish_reason=self.finish_reason or "",
             timings=Timings(
                 tokenizer=self._tokenizer_seconds,
@@ -145,8 +132,8 @@ class ReplyStream(Iterator[Delta]):
                 first_token=self._first_token_seconds,
             ),
             speculated=generation.speculated,
-            thought_closed="budget" if self._skipped else self._control.thought_closed,
-            answer_closed=self._control.answer_closed,
+            thought_closed=assembly.thought_closed,
+            answer_closed=assembly.answer_closed,
             context_full=generation.context_full and self.finish_reason == "length",
         )
 
@@ -193,55 +180,18 @@ class ReplyStream(Iterator[Delta]):
             return
         if not self._first_token_seconds:
             self._first_token_seconds = perf_counter() - self._began + self._prompt_seconds
-        was_answer = self._reader.in_answer
-        text, deltas = self._reader.feed(token.id)
-        self._write(text, deltas)
-        self._answer_tokens += was_answer and self._reader.in_answer
-        if self._stop.stopped is not None:
+        pushed = self._assembly.push(token.id, self._generation.finish_reason)
+        self._waiting.extend(pushed.deltas)
+        if pushed.finish_reason is not None:
             self._generation.close()
-            self._end("stop")
-        elif self._generation.finish_reason is not None:
-            self._end(self._generation.finish_reason)
-        elif self._answer_tokens == self._max_answer_tokens:
-            self._generation.close()
-            self._end("length")
-        else:
-            self._steer(token.id, text)
-
-    def _steer(self, token_id: int, text: str) -> None:
-        """Let the thought be closed, or the answer ended, where it is time."""
-        given = self._control.take(token_id, text)
-        if given:
-            self._generation.force(given)
-        elif self._control.answer_closed is not None:
-            self._generation.close()
-            self._end("length")
-
-    def _write(self, text: str, deltas: list[Delta]) -> None:
-        self._written.append(text)
-        self._show(deltas)
-        if self._stop.stopped is not None:
-            # It ends in this piece; it may begin before, where the splitter held back half a tag.
-            whole = "".join(self._written)
-            earliest = len(whole) - len(text) - len(self._stop.stopped) - len(CLOSE) + 1
-            place = whole.find(self._stop.stopped, max(earliest, 0))
-            self._written = [whole[:place] if place >= 0 else whole]
-
-    def _show(self, deltas: Iterable[Delta]) -> None:
-        for delta in deltas:
-            text = delta.text
-            if delta.kind == "answer":
-                text = self._stop.push(text)
-            if text:
-                self._shown[delta.kind].append(text)
-                self._waiting.append(Delta(delta.kind, text))
+            self._ended()
+        elif pushed.forced:
+            self._generation.force(pushed.forced)
 
     def _end(self, reason: str) -> None:
-        if self._stop.stopped is None:
-            self._write(*self._reader.finish())
-            held = self._stop.finish()
-            if held:
-                self._shown["answer"].append(held)
-                self._waiting.append(Delta("answer", held))
-        self.finish_reason = "stop" if self._stop.stopped is not None else reason
+        self._waiting.extend(self._assembly.end(reason))
+        self._ended()
+
+    def _ended(self) -> None:
+        self.finish_reason = self._assembly.finish_reason
         self._on_end(self)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pocketr1.engine.constraint import Constraint
+from pocketr1.engine.logprobs import TokenScore, score
 from pocketr1.engine.sampling import Sampling
 from pocketr1.engine.sequence import Sequence
 from pocketr1.engine.speculation import Lookahead, Speculated, Speculation
@@ -86,6 +88,10 @@ class Generation(Iterator[Token]):
     stop_string: the stop string that was found, or ``None``.
     prefill_seconds, decode_seconds: time spent computing, reading the tokens excluded.
     speculated: what came of drafting, or ``None`` where no speculation was asked for.
+    constraint: what tokens that are drawn from now on must obey; may be set between two tokens.
+        Without speculation only.
+    top_logprobs: how many alternatives each token's score names; ``None`` keeps no scores.
+    scores: a :class:`~pocketr1.engine.logprobs.TokenScore` for each of ``token_ids``.
     """
 
     def __init__(
@@ -110,6 +116,9 @@ class Generation(Iterator[Token]):
         self.tail = ""
         self.prefill_seconds = 0.0
         self.decode_seconds = 0.0
+        self.constraint: Constraint | None = None
+        self.top_logprobs: int | None = None
+        self.scores: list[TokenScore] = []
         self._engine = engine
         self._request = request
         self._sampling = sampling
@@ -197,16 +206,22 @@ class Generation(Iterator[Token]):
 
     def _take(self, logits: npt.NDArray[np.float32]) -> Token | None:
         """Draw the token that follows and see whether it is the last; ``None`` ends the text."""
-        token = self._forced.popleft() if self._forced else self._sample(logits)
+        given = bool(self._forced)
+        token = self._forced.popleft() if given else self._sample(logits)
         if token in self._request.stop_token_ids:
             self._end("stop")
             return None
+        if self.constraint is not None and not given:
+            self.constraint.accept(token)
+        if self.top_logprobs is not None:
+            self.scores.append(score(logits, token, self.top_logprobs))
         self.token_ids.append(token)
         self._remember(token)
         text = ""
         if self._detokenizer is not None:
             text = self._stop.push(self._detokenizer.feed(token))
-        if self._stop.stopped is not None:
+        whole = self.constraint is not None and not given and self.constraint.must_end
+        if self._stop.stopped is not None or whole:
             self._end("stop")
         elif len(self.token_ids) == self._request.max_tokens:
             self._end("length")
@@ -217,34 +232,56 @@ class Generation(Iterator[Token]):
 
     def _prefill(self) -> npt.NDArray[np.float32]:
         began = perf_counter()
-        ids = self._request.ids
-        if self._request.slide:
-            self._dropped = self._window.dropped(len(ids))
-            ids = self._window.of(ids)
         if self._sequence is None:
             self._sequence = self._engine.sequence()
-        sequence = self._sequence
-        sequence._claim(self)
-        if len(ids) > self._engine.max_context:
-            raise ContextFullError(
-                "context-too-long", tokens=len(ids), limit=self._engine.max_context
-            )
-        # The last token is always computed: its logits are what is asked for.
-        self.reused_tokens = min(common_prefix(sequence._tokens, ids), len(ids) - 1)
-        sequence._truncate(self.reused_tokens)
-        held = self.reused_tokens
-        turn = self._engine._store_turn(sequence, ids)
-        if turn is not None:
-            held = turn.restore(held, self._cancels_seen)
-            self.reused_tokens = min(self.reused_tokens, held)
-            self.restored_tokens = held - self.reused_tokens
+        rest, turn = self._begin()
         restored = perf_counter()
-        logits = sequence._append(ids[held:])
+        logits = self._sequence._append(rest)
         self.prefill_seconds = perf_counter() - began
         if turn is not None:
-            turn.computed(len(ids) - held, perf_counter() - restored)
+            turn.computed(len(rest), perf_counter() - restored)
             self._turn = turn
         return logits
+
+    def _begin(self) -> tuple[TokenArray, Turn | None]:
+        """Keep of the sequence what it shares with the text, and restore what the store has of it.
+
+        Returns what of the text is still to be computed, at least its last token, and what the
+        store is to do with the prompt.
+        """
+        sequence = self._sequence
+        assert sequence is not None
+        first = not self.token_ids
+        if first and self._request.slide:
+            self._dropped = self._window.dropped(self.prompt_tokens)
+        seen = self._seen
+        sequence._claim(self)
+        if len(seen) > self._engine.max_context:
+            raise ContextFullError(
+                "context-too-long", tokens=len(seen), limit=self._engine.max_context
+            )
+        # The last token is always computed: its logits are what is asked for.
+        reused = held = min(common_prefix(sequence._tokens, seen), len(seen) - 1)
+        sequence._truncate(reused)
+        turn = None
+        if first or not self._dropped:
+            prompt = seen[: self.prompt_tokens]
+            turn = self._engine._store_turn(sequence, prompt)
+        if turn is not None:
+            held = turn.restore(held, self._cancels_seen)
+        if first:
+            self.reused_tokens = min(reused, held)
+            self.restored_tokens = held - self.reused_tokens
+        return seen[held:], turn
+
+    @property
+    def _seen(self) -> TokenArray:
+        """The text so far, without what the model does not see any more."""
+        text = self._history[: self._length]
+        if not self._dropped:
+            return text
+        first = self._window.first
+        return np.concatenate([text[:first], text[first + self._dropped :]])
 
     def _decode(self) -> npt.NDArray[np.float32]:
         began = perf_counter()
@@ -277,18 +314,19 @@ class Generation(Iterator[Token]):
         assert sequence is not None
         if self._lookahead is not None:
             self._lookahead.restart()
+        newest = self._forget_oldest()
+        sequence._restore(len(sequence))
+        sequence._truncate(self._window.first)
+        return sequence._append(newest)
+
+    def _forget_oldest(self) -> TokenArray:
+        """Give up tokens until the last one fits; return what is to stand behind the first ones."""
         if self._turn is not None:
             self._turn.finish()  # the prompt's pages are about to go
             self._turn = None
-        first = self._window.first
-        dropped = self._window.dropped(self._length)
-        newest = self._history[first + dropped : self._length]
-        sequence._restore(len(sequence))
-        sequence._truncate(first)
-        logits = sequence._append(newest)
-        self._dropped = dropped
+        self._dropped = self._window.dropped(self._length)
         self.slides += 1
-        return logits
+        return self._history[self._window.first + self._dropped : self._length]
 
     def _room(self) -> int:
         """Return how many more rows of logits may be of use behind the last token's."""
@@ -299,6 +337,8 @@ class Generation(Iterator[Token]):
 
     def _sample(self, logits: npt.NDArray[np.float32]) -> int:
         history = self._history[: self._length]
+        if self.constraint is not None:
+            logits = allowed(self.constraint, logits)
         return self._engine._draw(
             logits, history, self._sampling, index=self._request.index, position=self._length
         )
@@ -325,8 +365,27 @@ class Generation(Iterator[Token]):
             self._sequence = None
 
 
+def allowed(constraint: Constraint, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the logits of what may come next, ``-inf`` for the others, shape (vocab,).
+
+    Raises EngineError (``constraint-nothing``) where nothing may.
+    """
+    logits = logits.copy()
+    constraint.mask(logits)
+    if not (logits > -np.inf).any():
+        raise EngineError("constraint-nothing")
+    return logits
+
+
 def common_prefix(tokens: list[int], ids: TokenArray) -> int:
     """Return how many tokens the two begin with in common."""
     shared = min(len(tokens), len(ids))
-    different = np.flatnonzero(np.asarray(tokens[:shared], dtype=np.int32) != ids[:shared])
-    return int(different[0]) if different.size else shared
+    return shared_prefix(np.asarray(tokens[:shared], dtype=np.int32), ids)
+
+
+def shared_prefix(one: TokenArray, other: TokenArray) -> int:
+    """Return how many tokens the two arrays begin with in common."""
+    shared = min(len(one), len(other))
+    different = one[:shared] != other[:shared]
+    place = int(different.argmax()) if shared else 0
+    return place if shared and different[place] else shared

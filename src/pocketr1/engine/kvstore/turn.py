@@ -38,6 +38,11 @@ class Turn:
         self._next = len(self._found)
         self._number = store.next_turn()
 
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left that could be handed over."""
+        return self._next >= len(self._keys) or not self._store.writable
+
     def restore(self, held: int, cancels: int) -> int:
         """Append stored pages behind the first ``held`` tokens, or the whole pages of those.
 

@@ -1,0 +1,51 @@
+"""How many answers at once, and how many K/V pages they may hold together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pocketr1.engine.pages import pages_of
+from pocketr1.errors import UsageError
+from pocketr1.machine import Root, find_memory
+
+if TYPE_CHECKING:
+    from pocketr1.engine.engine import Engine
+
+__all__ = ["kept_limit", "most_running", "page_limit"]
+
+_RUNNING = 16
+# A memory plan has scratch for the logits of about so many rows.
+_PLANNED_RUNNING = 8
+
+
+def most_running(engine: Engine, asked: int | None) -> int:
+    """Return how many answers are computed together."""
+    if asked is not None:
+        return asked
+    return _RUNNING if engine.plan is None else _PLANNED_RUNNING
+
+
+def page_limit(engine: Engine, asked: int | None, running: int) -> int:
+    """Return the most K/V pages: those asked for or planned, the fewer; or by available memory.
+
+    Never fewer than one full context takes, so that an answer that is alone always fits. Raises
+    UsageError (``scheduler-pages``) where fewer are asked for.
+    """
+    least = pages_of(engine.max_context)
+    if asked is not None and asked < least:
+        raise UsageError("scheduler-pages", value=asked, least=least, context=engine.max_context)
+    if engine.plan is not None:
+        planned = max(least, engine.plan.kv // engine._session.page_bytes)
+        return planned if asked is None else min(asked, planned)
+    if asked is not None:
+        return asked
+    available = find_memory(Root()).available
+    if available is None:
+        return least * running
+    affordable = available // 2 // engine._session.page_bytes
+    return max(least, min(affordable, least * running))
+
+
+def kept_limit(pages: int, asked: int | None) -> int:
+    """Return how many of the pages may be kept for prompts to come."""
+    return pages // 2 if asked is None else min(asked, pages)

@@ -182,6 +182,11 @@ class Generation(Iterator[Token]):
         """
         self._forced.extend(as_token_array(ids, self._engine.vocab_size).tolist())
 
+    @property
+    def is_forced(self) -> bool:
+        """Whether given tokens are still to come."""
+        return bool(self._forced)
+
     def close(self) -> None:
         """End the generation and free what it holds; harmless when it has ended."""
         if self.finish_reason is None:

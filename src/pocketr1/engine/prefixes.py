@@ -119,6 +119,12 @@ class Prefixes:
         while self._kept:
             self._drop(self._kept[0])
 
+    def forget(self) -> None:
+        """Give up all, and let the K/V store have no more of it."""
+        for kept in self._kept:
+            kept.turn = None
+        self.clear()
+
     def hand_over(self) -> bool:
         """Give the K/V store a page of each prompt, where it has room; whether some is left."""
         left = False

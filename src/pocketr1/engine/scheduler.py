@@ -181,6 +181,12 @@ class Scheduler:
         return len(self._waiting)
 
     @property
+    def pages_running(self) -> int:
+        """Pages that answers hold which are being computed."""
+        sequences = (ticket.generation._sequence for ticket in self._running)
+        return self.pages.held(sequence for sequence in sequences if sequence is not None)
+
+    @property
     def idle(self) -> bool:
         """Whether there is nothing to do."""
         return not self._running and not self._waiting

@@ -31,6 +31,7 @@ from pocketr1.messages import (
     kvstore,
     measure,
     privacy,
+    scheduler,
     server,
 )
 from pocketr1.messages.catalog import Text
@@ -48,6 +49,7 @@ CATALOG: dict[str, Text] = {
     **engine.TEXTS,
     **kvstore.TEXTS,
     **governor.TEXTS,
+    **scheduler.TEXTS,
     **budget.TEXTS,
     **chat.TEXTS,
     **history.TEXTS,

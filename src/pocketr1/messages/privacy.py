@@ -86,8 +86,9 @@ TEXTS: dict[str, Text] = {
     "cli-privacy-rest": Text(
         "Nothing of this leaves the device, there is no telemetry, and no log holds a prompt "
         "unless serve was given --log-prompts. Bundles of GGUF files in {cache} hold models, "
-        "nothing of you. Not listed: stores and conversations in places you named yourself (--kv-store, "
-        "POCKETR1_DATA_DIR), what you exported, and your shell's own history of commands.",
+        "nothing of you. Not listed: stores and conversations in places you named yourself "
+        "(--kv-store, POCKETR1_DATA_DIR), what you exported, and your shell's own history of "
+        "commands.",
         "这些内容不会离开本机，没有遥测，日志中也不含提示（除非 serve 使用了 --log-prompts）。"
         "{cache} 中由 GGUF 文件生成的模型包只含模型，不含您的内容。未列出的有："
         "您自行指定位置的存储与对话（--kv-store、POCKETR1_DATA_DIR）、您导出的文件，"

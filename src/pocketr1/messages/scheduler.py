@@ -32,29 +32,11 @@ TEXTS: dict[str, Text] = {
         mend_en="Ask again in {retry_after} s.",
         mend_zh="请在 {retry_after} 秒后重试。",
     ),
-    "server-closing": Text(
-        what_en="The server is shutting down and takes no more requests.",
-        what_zh="服务器正在关闭，不再接受请求。",
-        mend_en="Start it again with `pocketr1 serve`.",
-        mend_zh="请用 `pocketr1 serve` 重新启动。",
-    ),
     "server-worker": Text(
         what_en="The thread that computes has ended: {reason}.",
         what_zh="负责计算的线程已终止：{reason}。",
         mend_en="Start the server again; if it happens again, report it with this text.",
         mend_zh="请重新启动服务器；如果再次发生，请附上这段文字报告问题。",
-    ),
-    "server-value": Text(
-        what_en="{name} = {value!r} cannot be used.",
-        what_zh="{name} = {value!r} 无法使用。",
-        mend_en="Pass {allowed}.",
-        mend_zh="请传入 {allowed}。",
-    ),
-    "server-no-schema": Text(
-        what_en="This server cannot hold an answer to a JSON Schema.",
-        what_zh="此服务器无法让回答遵循 JSON Schema。",
-        mend_en="Install the grammar library: pip install 'pocketr1[grammar]'.",
-        mend_zh="请安装语法库：pip install 'pocketr1[grammar]'。",
     ),
     "constraint-nothing": Text(
         what_en="No token is allowed next: the answer's format and the model's vocabulary leave "

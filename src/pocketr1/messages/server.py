@@ -80,6 +80,12 @@ TEXTS: dict[str, Text] = {
         mend_en="Send less.",
         mend_zh="请减少数量。",
     ),
+    "request-chars": Text(
+        what_en="{where} is longer than {limit} characters, the most there may be.",
+        what_zh="{where} 超过了 {limit} 个字符的上限。",
+        mend_en="Send less.",
+        mend_zh="请缩短内容。",
+    ),
     "request-stop": Text(
         what_en="A stop string is empty or longer than {limit} characters.",
         what_zh="停止字符串为空，或超过 {limit} 个字符。",

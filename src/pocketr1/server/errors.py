@@ -43,7 +43,7 @@ _HISTORY = {
     "history-import": 400,
     "history-import-newer": 400,
     "history-busy": 503,
-    "history-full": 507,
+    "history-full": 503,
 }
 
 

@@ -70,11 +70,19 @@ def main() -> int:
     parser.add_argument("--url", default="http://127.0.0.1:8080")
     parser.add_argument("--key", help="where the server was given an API key")
     options = parser.parse_args()
-    api = f"{options.url}/api"
-    conversation = post(f"{api}/conversations", {}, options.key)
-    message = {"parent": None, "content": options.question}
-    sent = post(f"{api}/conversations/{conversation['id']}/messages", message, options.key)
-    for name, data in events(f"{api}/replies/{sent['reply']['id']}/events", options.key):
+    try:
+        return show(f"{options.url}/api", options.question, options.key)
+    except OSError as error:
+        print(f"{options.url}: {error}", file=sys.stderr)
+        return 1
+
+
+def show(api: str, question: str, key: str | None) -> int:
+    """Ask, and show what comes."""
+    conversation = post(f"{api}/conversations", {}, key)
+    message = {"parent": None, "content": question}
+    sent = post(f"{api}/conversations/{conversation['id']}/messages", message, key)
+    for name, data in events(f"{api}/replies/{sent['reply']['id']}/events", key):
         if name == "piece":
             out = sys.stderr if data["kind"] == "reasoning" else sys.stdout
             print(data["text"], end="", file=out, flush=True)

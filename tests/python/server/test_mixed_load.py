@@ -224,4 +224,6 @@ def test_mixed_load_leaves_nothing_behind(
     assert after["kv_pages_used"] == 0
     assert after["replies_total"] > before["replies_total"]
     assert held_after["threads"] <= held_before["threads"] + 2, report
-    assert held_after["kilobytes"] <= held_before["kilobytes"] + megabytes * 1000, report
+    # Keys and values that are kept for prompts to come have a limit of their own.
+    kept = (after["kv_bytes"] - before["kv_bytes"]) // 1024
+    assert held_after["kilobytes"] - kept <= held_before["kilobytes"] + megabytes * 1000, report

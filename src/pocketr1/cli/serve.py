@@ -112,7 +112,7 @@ def serve(
     settings = Settings(
         host=host,
         port=port,
-        api_key=api_key or os.environ.get(_API_KEY) or None,
+        api_key=(os.environ.get(_API_KEY) or None) if api_key is None else api_key,
         allowed_hosts=tuple(allow_host or ()),
         allowed_origins=tuple(allow_origin or ()),
         log_prompts=log_prompts,

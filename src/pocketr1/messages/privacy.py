@@ -112,10 +112,11 @@ TEXTS: dict[str, Text] = {
     "cli-privacy-off": Text("off", "关闭"),
     "cli-privacy-notice": Text(
         "What is kept, on this device alone (this is said once): conversations in {conversations}; "
-        "keys and values of prompts in {kv_store}. No telemetry; prompts are in no log. "
-        "`pocketr1 privacy show` lists it, `pocketr1 privacy erase` deletes it.",
+        "keys and values of prompts in {kv_store}. No telemetry; no log holds a prompt unless "
+        "serve is given --log-prompts. `pocketr1 privacy show` lists it, "
+        "`pocketr1 privacy erase` deletes it.",
         "以下内容只保存在本机（此提示只出现一次）：对话保存在 {conversations}；提示的键和值保存在 "
-        "{kv_store}。没有遥测，日志中不含提示。`pocketr1 privacy show` 可查看，"
-        "`pocketr1 privacy erase` 可清除。",
+        "{kv_store}。没有遥测；除非 serve 使用 --log-prompts，日志中不含提示。"
+        "`pocketr1 privacy show` 可查看，`pocketr1 privacy erase` 可清除。",
     ),
 }

@@ -248,7 +248,7 @@ def test_bad_settings_are_refused(serve: Callable[..., Client], settings: dict[s
 
 
 def test_a_full_context_comes_as_failed_and_is_kept(serve: Callable[..., Client]) -> None:
-    full = ContextFullError("context-too-long", tokens=9, max_context=8)
+    full = ContextFullError("context-too-long", tokens=9, limit=8)
     client = serve(Script(error=full), Script())
     id = client.begin()
     _, reply = client.ask(id, "Too long")
@@ -262,6 +262,13 @@ def test_a_full_context_comes_as_failed_and_is_kept(serve: Callable[..., Client]
     _, second = client.ask(id, "Short", parent=reply["id"])
     client.hear(second)
     assert list(client.backend.tasks[-1].prompt) == [{"role": "user", "content": "Short"}]
+
+
+def test_a_fault_of_ours_ends_the_reply(serve: Callable[..., Client]) -> None:
+    # An error whose text cannot be made is one.
+    client = serve(Script(error=ContextFullError("context-too-long")))
+    _, reply = client.ask(client.begin(), "A")
+    assert client.hear(reply).heard[-1][1]["code"] == "server-fault"
 
 
 def test_no_room_and_a_failing_model_come_as_failed(serve: Callable[..., Client]) -> None:
@@ -366,9 +373,7 @@ def test_exports_come_back(serve: Callable[..., Client]) -> None:
     one = client.http.get(f"/api/conversations/{id}/export")
     assert one.headers["content-disposition"] == (
         f'attachment; filename="{id}.json"; '
-        "filename*=UTF-8''Why%3F%20%20a%20b%20%20%E5%A4%A9%E7%A9%BA.json".replace(
-            "%3F%20%20", "%20"
-        )
+        "filename*=UTF-8''Why%20a%20b%20%E5%A4%A9%E7%A9%BA.json"
     )
     every = client.http.get("/api/export?format=json").json()
     assert every["conversations"] == one.json()["conversations"]
@@ -512,3 +517,12 @@ def test_the_event_loop_never_waits_for_the_store(
         with pytest.raises(httpx.ReadTimeout):
             client.http.post("/api/conversations", json={}, timeout=0.2)
         assert client.call("GET", "/api/load")
+
+
+def test_the_openapi_document_describes_the_routes(serve: Callable[..., Client]) -> None:
+    paths = serve().call("GET", "/openapi.json")["paths"]
+    assert {"get", "patch", "delete"} <= set(paths["/api/conversations/{id}"])
+    events = paths["/api/replies/{id}/events"]["get"]["responses"]
+    assert "text/event-stream" in events["200"]["content"] and "204" in events
+    export = paths["/api/conversations/{id}/export"]["get"]["responses"]["200"]["content"]
+    assert {"application/json", "text/markdown"} <= set(export)

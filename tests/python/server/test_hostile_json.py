@@ -147,6 +147,11 @@ def test_more_or_longer_stop_strings_than_the_limit_are_refused(running: Running
     assert refused(send(running, CHAT, json.dumps(long)))
 
 
+def test_a_prompt_longer_than_the_limit_is_refused(running: RunningServer) -> None:
+    body = {"messages": [{"role": "user", "content": "x" * (SHORT.prompt_chars + 1)}]}
+    assert refused(send(running, CHAT, json.dumps(body)))
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),

@@ -100,6 +100,41 @@ def test_a_message_s_parent_is_no_path(running: RunningServer, climb: str) -> No
     assert refused(ask(running, post(path, json.dumps(body).encode())))
 
 
+@pytest.mark.parametrize("climb", [climb for climb in CLIMBS if "/" not in climb])
+@pytest.mark.parametrize(
+    ("method", "form"),
+    [
+        ("PATCH", "/api/conversations/{}"),
+        ("DELETE", "/api/conversations/{}"),
+        ("POST", "/api/conversations/{}/messages"),
+        ("POST", "/api/conversations/{}/replies"),
+        ("POST", "/api/replies/{}/stop"),
+    ],
+)
+def test_an_id_that_climbs_changes_nothing(
+    running: RunningServer, method: str, form: str, climb: str
+) -> None:
+    body = b'{"title": "x", "content": "x", "parent": null}'
+    data = post(form.format(climb), body).replace(b"POST", method.encode(), 1)
+    assert refused(ask(running, data))
+
+
+@pytest.mark.parametrize("climb", CLIMBS)
+def test_a_search_that_climbs_finds_nothing(running: RunningServer, climb: str) -> None:
+    answer = ask(running, get(f"/api/conversations?q={climb}&before={climb}"))
+    assert answer.status in (200, 400)
+    assert b"root:" not in answer.body
+
+
+@pytest.mark.parametrize("after", ["-1", "9" * 30, "1e300", "NaN", "x", "", "%00", "1.5"])
+def test_a_place_in_a_stream_that_is_none_is_refused(running: RunningServer, after: str) -> None:
+    made = ask(running, post("/api/conversations", b"{}"))
+    path = f"/api/conversations/{json.loads(made.body)['id']}/messages"
+    asked = ask(running, post(path, b'{"parent": null, "content": "hi"}'))
+    reply = json.loads(asked.body)["reply"]["id"]
+    assert refused(ask(running, get(f"/api/replies/{reply}/events?after={after}")))
+
+
 @pytest.mark.parametrize("format_", ["../../etc/passwd", "exe", "", "json%00"])
 def test_an_export_s_format_is_no_path(running: RunningServer, format_: str) -> None:
     assert refused(ask(running, get(f"/api/export?format={format_}")))

@@ -240,6 +240,7 @@ class Conversations:
     @operation(
         "Save a conversation as a file",
         answers={200: schemas.Export},
+        texts=("text/markdown",),
         errors=(404,),
         parameters=[_format("json", "markdown")],
     )

@@ -68,10 +68,11 @@ def llama_cpp(tools: Path, model: Path, threads: int, context: int, at_once: int
     """Return llama.cpp's server: continuous batching, so many slots of that context each.
 
     It computes 128 tokens at a time, which suits it best on a CPU (`pocketr1 bench --against`
-    measures it so too). Its prompt cache is off, as our store is.
+    measures it so too), and takes no more into a step, so that prompts hold up others least. Its
+    prompt cache is off, as our store is.
     """
     port = free_port()
-    options = ["-np", str(at_once), "-cb", "-c", str(at_once * context), "-b", "512", "-ub", "128"]
+    options = ["-np", str(at_once), "-cb", "-c", str(at_once * context), "-b", "128", "-ub", "128"]
     options += ["-t", str(threads), "-tb", str(threads), "--cache-ram", "0", "--no-ui"]
     place = ["--host", "127.0.0.1", "--port", str(port)]
     return Server(

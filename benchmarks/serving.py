@@ -354,6 +354,8 @@ def main() -> int:
         parser.error("--gguf needs --llama-tools")
     if not set(options.scenarios) <= set(SCENARIOS):
         parser.error(f"--scenarios takes some of {', '.join(SCENARIOS)}")
+    if "static" in options.scenarios and "pocketr1" not in options.servers:
+        parser.error("the scenario static measures pocketr1")
     options.work.mkdir(parents=True, exist_ok=True)
     found = asyncio.run(measure(options))
     messages.set_language("en")

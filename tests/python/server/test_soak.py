@@ -55,6 +55,9 @@ def task(chance: random.Random) -> Task:
         "stop": chance.choice([(), ("7",)]),
         "think_budget": chance.choice([None, 0, 30]),
     }
+    if chance.random() < 0.15:
+        wild = Sampling(temperature=3.0, top_p=1.0, seed=chance.randrange(1 << 30))
+        options |= {"sampling": wild, "max_tokens": 600, "stop": (), "loop_check": False}
     if chance.random() < 0.1:
         options |= {"json_schema": SCHEMA, "max_tokens": 100}
     if chance.random() < 0.2:
@@ -118,7 +121,7 @@ async def watch(backend: LocalBackend, until: float, counts: Counts) -> None:
 async def soak(store: Path) -> Counts:
     """Load the shipped model, and ask it for so long."""
     counts = Counts()
-    options = SchedulerOptions(running=8, waiting=10, kv_pages=24)
+    options = SchedulerOptions(running=8, waiting=10, kv_pages=18)
     backend = LocalBackend.open("tiny", options, threads=1, max_context=1024, kv_store=store)
     try:
         await read(backend, task(random.Random(0)), random.Random(0), counts)

@@ -25,6 +25,7 @@ from pocketr1.cli.output import print_error, show
 from pocketr1.cli.privacy import privacy
 from pocketr1.cli.pull import pull
 from pocketr1.cli.run import run
+from pocketr1.cli.serve import serve
 from pocketr1.errors import CancelledError, PocketR1Error, UsageError
 
 __all__ = ["COMMANDS", "build_app", "main"]
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "inspect": inspect,
     "run": run,
     "chat": chat,
+    "serve": serve,
     "bench": bench,
     "evaluate": evaluate,
     "export": export,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
@@ -64,8 +65,9 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def dim(text: str, stream: TextIO) -> str:
-    """Return ``text`` dimmed where ``stream`` is a terminal."""
-    return f"\x1b[2m{text}\x1b[22m" if text and is_terminal(stream) else text
+    """Return ``text`` dimmed where ``stream`` is a terminal that can, and NO_COLOR is not set."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return f"\x1b[2m{text}\x1b[22m" if text and not plain and is_terminal(stream) else text
 
 
 def _plain(value: object) -> object:

@@ -33,6 +33,7 @@ from pocketr1.messages import (
     privacy,
     scheduler,
     server,
+    talk,
 )
 from pocketr1.messages.catalog import Text
 
@@ -60,6 +61,7 @@ CATALOG: dict[str, Text] = {
     **doctor.TEXTS,
     **bench.TEXTS,
     **cli.TEXTS,
+    **talk.TEXTS,
     **cli_help.TEXTS,
     **server.TEXTS,
     **guard.TEXTS,

@@ -266,49 +266,8 @@ TEXTS: dict[str, Text] = {
         "{prompt} + {completion} 个词元，{speed} 词元/秒，首个 {first} 秒，起草 {drafted} 个词元、"
         "采纳 {accepted} 个，结束原因：{reason}",
     ),
-    "cli-chat-tiny": Text(
-        "Tiny R1 is a teaching model that does arithmetic, in English and Chinese; ask it: What is "
-        "17 times 23? A real one: pocketr1 pull r1-1.5b --compress 4",
-        "Tiny R1 是教学用的小模型，只会用中文和英文做算术题，例如：17乘23等于多少？"
-        "获取真正的模型：pocketr1 pull r1-1.5b --compress 4",
-    ),
-    "cli-chat-welcome": Text(
-        "{model} listens. /help shows the commands, Ctrl-C stops an answer, Ctrl-D leaves.",
-        "{model} 已就绪。/help 显示命令，Ctrl-C 停止回答，Ctrl-D 退出。",
-    ),
-    "cli-chat-help": Text(
-        "Ctrl-C stops an answer. Everything else is a question.",
-        "Ctrl-C 停止回答。其他内容都作为提问。",
-    ),
-    "cli-chat-system-usage": Text("/system TEXT", "/system 文本"),
-    "cli-chat-system-help": Text(
-        "begin anew with a system prompt (without TEXT: with none)",
-        "以系统提示重新开始（不带文本则不用系统提示）",
-    ),
-    "cli-chat-reset-usage": Text("/reset", "/reset"),
-    "cli-chat-reset-help": Text("forget what was said", "忘掉之前的对话"),
-    "cli-chat-quit-usage": Text("/quit", "/quit"),
-    "cli-chat-quit-help": Text("leave (Ctrl-D too)", "退出（也可按 Ctrl-D）"),
-    "cli-chat-reset": Text("Forgotten; begin anew.", "已忘记之前的对话，重新开始。"),
-    "cli-chat-system": Text(
-        "The conversation begins anew with this system prompt.", "已用此系统提示重新开始对话。"
-    ),
-    "cli-chat-no-system": Text(
-        "The conversation begins anew without a system prompt.", "已不用系统提示重新开始对话。"
-    ),
-    "cli-chat-unknown": Text(
-        "There is no command {command}; /help shows all.",
-        "没有命令 {command}；/help 显示全部命令。",
-    ),
     "cli-run-full": Text(
         "The context is full; --max-context makes it larger, --full-context slide goes on.",
         "上下文已写满；用 --max-context 加大，或用 --full-context slide 继续。",
     ),
-    "cli-chat-full": Text(
-        "The conversation fills the context; /reset begins anew. With --full-context slide it "
-        "would go on.",
-        "对话已占满上下文；输入 /reset 重新开始。使用 --full-context slide 则会继续。",
-    ),
-    "cli-chat-stopped": Text("Stopped.", "已停止。"),
-    "cli-chat-leave": Text("\n/quit or Ctrl-D leaves.", "\n按 Ctrl-D 或输入 /quit 退出。"),
 }

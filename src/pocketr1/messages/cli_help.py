@@ -265,11 +265,12 @@ TEXTS: dict[str, Text] = {
     "cli-chat": Text(
         "Talk with a model.",
         "与模型对话。",
-        "Ctrl-C stops an answer, Ctrl-D or /quit leaves, /help shows the commands. What you type "
-        "is kept as line history, readable by you alone.\n\n"
+        "Ctrl-C stops an answer, Ctrl-D or /quit leaves, /help shows the commands. Conversations "
+        "and typed lines are kept on this device, readable by you alone; --no-history keeps "
+        "nothing.\n\n"
         "  pocketr1 chat r1-int4",
-        "Ctrl-C 停止回答，Ctrl-D 或 /quit 退出，/help 显示命令。输入的内容会保存为仅您本人可读的"
-        "历史记录。\n\n"
+        "Ctrl-C 停止回答，Ctrl-D 或 /quit 退出，/help 显示命令。对话和输入的内容保存在本机，"
+        "仅您本人可读；--no-history 则不保存。\n\n"
         "  pocketr1 chat r1-int4",
     ),
     # bench

@@ -80,6 +80,12 @@ TEXTS: dict[str, Text] = {
         mend_en="Send less.",
         mend_zh="请减少数量。",
     ),
+    "request-chars": Text(
+        what_en="{where} is longer than {limit} characters, the most there may be.",
+        what_zh="{where} 超过了 {limit} 个字符的上限。",
+        mend_en="Send less.",
+        mend_zh="请缩短内容。",
+    ),
     "request-stop": Text(
         what_en="A stop string is empty or longer than {limit} characters.",
         what_zh="停止字符串为空，或超过 {limit} 个字符。",
@@ -133,6 +139,12 @@ TEXTS: dict[str, Text] = {
         what_zh="tool_choice 要求调用函数，但 tools 中没有相应的函数。",
         mend_en="Name a function of tools, or choose auto.",
         mend_zh="请指定 tools 中的函数，或使用 auto。",
+    ),
+    "request-format-tools": Text(
+        what_en="An answer held to response_format cannot call tools.",
+        what_zh="受 response_format 约束的回答无法调用工具。",
+        mend_en="Leave one of them out, or give tool_choice: none, required or a function's name.",
+        mend_zh="请去掉其中之一，或将 tool_choice 设为 none、required 或指定函数。",
     ),
     "request-tool-result": Text(
         what_en="{where} is the result of a call that the messages before it do not make.",
@@ -188,6 +200,72 @@ TEXTS: dict[str, Text] = {
         mend_en="Use a simpler schema: shorter patterns, fewer alternatives.",
         mend_zh="请使用更简单的模式：更短的正则表达式，更少的可选分支。",
     ),
+    # serve
+    "server-extra": Text(
+        what_en="The server needs starlette, uvicorn and pydantic, which are not installed here.",
+        what_zh="服务器需要 starlette、uvicorn 和 pydantic，但此处未安装。",
+        mend_en="Install them with pip install 'pocketr1[serve]'; with JSON answers, "
+        "pip install 'pocketr1[serve,grammar]'.",
+        mend_zh="请运行 pip install 'pocketr1[serve]' 安装；如需 JSON 输出，请运行 "
+        "pip install 'pocketr1[serve,grammar]'。",
+    ),
+    "cli-serve": Text(
+        "Serve a model to other programs over OpenAI's protocol, and a page to people.",
+        "以 OpenAI 协议向其他程序提供模型，并向用户提供网页。",
+        "It listens on this device alone unless --host says otherwise; then an API key is "
+        "required. Ctrl-C lets the replies under way end, a second one does not. With --json one "
+        "line of JSON (url, model, pid) is printed when it is ready.\n\n"
+        "  pocketr1 serve tiny\n"
+        "  pocketr1 serve r1-int4 --host 0.0.0.0 --api-key KEY",
+        "默认只监听本机；若用 --host 指定其他地址，则必须设置 API 密钥。按 Ctrl-C 会等待进行中的"
+        "回答结束，再按一次则立即退出。使用 --json 时，就绪后打印一行 JSON（url、model、pid）。\n\n"
+        "  pocketr1 serve tiny\n"
+        "  pocketr1 serve r1-int4 --host 0.0.0.0 --api-key KEY",
+    ),
+    "cli-option-host": Text("Address to listen on.", "监听的地址。"),
+    "cli-option-port": Text("Port to listen on; 0 takes a free one.", "监听的端口；0 表示任选。"),
+    "cli-option-api-key": Text(
+        "Key that every request must bring, as OpenAI's clients send it; also POCKETR1_API_KEY, "
+        "which other users of the device cannot see. Required off this device.",
+        "每个请求都须携带的密钥，与 OpenAI 客户端的发送方式相同；也可用 POCKETR1_API_KEY 设置，"
+        "本机其他用户看不到。对外监听时必须设置。",
+    ),
+    "cli-option-parallel": Text(
+        "Most replies computed together; without it 16, or 8 within a memory budget.",
+        "同时计算的回答数上限；省略时为 16，有内存预算时为 8。",
+    ),
+    "cli-option-queue": Text(
+        "Most replies that wait for their turn; further requests get 429.",
+        "排队等待的回答数上限；超出的请求得到 429。",
+    ),
+    "cli-option-allow-host": Text(
+        "Another name by which the server may be asked (Host header); may be repeated.",
+        "允许用于访问服务器的其他名称（Host 头）；可重复。",
+    ),
+    "cli-option-allow-origin": Text(
+        "Another origin whose pages may ask the server, as http://localhost:3000; may be repeated.",
+        "允许访问服务器的其他网页来源，例如 http://localhost:3000；可重复。",
+    ),
+    "cli-option-page": Text("Serve the page for people.", "提供网页。"),
+    "cli-option-log-prompts": Text(
+        "Write what is asked to the log, on stderr; without it no prompt is logged.",
+        "将请求内容写入日志（标准错误）；省略时不记录任何提示。",
+    ),
+    "cli-serve-count": Text(
+        what_en="{option} must be at least {least}, not {value}.",
+        what_zh="{option} 应至少为 {least}，而不是 {value}。",
+        mend_en="Give a larger number, or leave it out.",
+        mend_zh="请给出更大的数，或省略该选项。",
+    ),
+    "cli-serve-ready": Text(
+        "{name} is served at {url} (Ctrl-C ends it)", "{name} 已在 {url} 提供服务（按 Ctrl-C 结束）"
+    ),
+    "cli-serve-ask": Text(
+        "  curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'",
+        "  curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'",
+    ),
+    "cli-serve-question": Text("What is 12 times 7?", "12乘7等于多少？"),
+    "cli-serve-ended": Text("Ended.", "已结束。"),
     "server-closing": Text(
         what_en="The server is closing and takes no more requests.",
         what_zh="服务器正在关闭，不再接受请求。",

@@ -79,6 +79,7 @@ class Operation:
 
     request: the model of its JSON body. answers: model, JSON Schema, media type of a text, or
     ``None`` for an empty body, by status. events: it may answer with server-sent events.
+    texts: media types of other texts it may answer with.
     errors: statuses beside those any route may have. path_schemas: of the path's parameters.
     """
 
@@ -88,6 +89,7 @@ class Operation:
         default_factory=dict
     )
     events: bool = False
+    texts: Sequence[str] = ()
     errors: Sequence[int] = ()
     parameters: Sequence[Parameter] = ()
     path_schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -183,6 +185,9 @@ def _described(
             answer["content"] = _json(dict(model))
         if op.events and status == 200:
             answer.setdefault("content", {})["text/event-stream"] = {"schema": _EVENT}
+        if status == 200:
+            texts = {kind: {"schema": {"type": "string"}} for kind in op.texts}
+            answer.get("content", {}).update(texts)
         responses[str(status)] = answer
     for status in sorted({*_EVERYWHERE, *op.errors}):
         refusal: dict[str, Any] = {

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from pocketr1.cli.chat import _show_help as show_help
+from pocketr1.cli.talk.commands import NAMES, show_help
 
 DIM = "\x1b[2m"
 
@@ -127,7 +127,7 @@ def test_the_commands_of_the_chat_fit_a_phone(terminal: Terminal) -> None:
     terminal.wait_for("> ")
     terminal.type("/help\n")
     shown = terminal.wait_for("> ")
-    assert "/system" in shown and "/reset" in shown and "/quit" in shown
+    assert "/system" in shown and "/resume" in shown and "/quit" in shown
     assert "\r\n\r\n" not in shown
     assert all(len(line) <= 40 for line in shown.replace("\r", "").split("\n"))
     terminal.type("/nonsense\n")
@@ -167,9 +167,9 @@ def test_help_is_an_aligned_list(
     show_help()
     lines = capsys.readouterr().err.splitlines()
     commands = [line for line in lines if line.startswith("  /")]
-    assert len(commands) == 3 and "" not in lines
+    assert len(commands) == len(NAMES) and "" not in lines
     if width == 100:
-        assert len({re.match(r"  /\S+(?: [A-Z]+)? +", line).end() for line in commands}) == 1
+        assert len({re.match(r"  /\S+(?: \S+)? {2,}", line).end() for line in commands}) == 1
 
 
 def test_closed_or_broken_input_is_no_fault(tiny_bundle: Path) -> None:
@@ -211,5 +211,5 @@ def test_a_full_conversation_is_told_and_a_reset_helps(tiny_bundle: Path) -> Non
     )
     assert run.returncode == 0, run.stderr
     assert "error[context-too-long]" in run.stderr
-    assert run.stderr.count("/reset begins anew") == 1
+    assert run.stderr.count("/new begins anew") == 1
     assert "Traceback" not in run.stderr

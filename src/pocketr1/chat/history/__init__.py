@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pocketr1.chat.history.exported import markdown
+from pocketr1.chat.history.exported import document_of, markdown
 from pocketr1.chat.history.history import FILE, History
 from pocketr1.chat.history.prompt import prompt_messages
 from pocketr1.chat.history.records import (
@@ -23,6 +23,7 @@ __all__ = [
     "StoredMessage",
     "Summary",
     "branch",
+    "document_of",
     "markdown",
     "prompt_messages",
 ]

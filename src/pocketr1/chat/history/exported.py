@@ -17,7 +17,7 @@ from pocketr1.chat.history.records import Conversation, StoredMessage, branch
 from pocketr1.chat.tokenizer import whole_characters
 from pocketr1.errors import HistoryError
 
-__all__ = ["FORMAT", "VERSION", "Exported", "markdown"]
+__all__ = ["FORMAT", "VERSION", "Exported", "document_of", "markdown"]
 
 FORMAT = "pocketr1-conversations"
 #: Version of the format. A newer one is refused.
@@ -68,6 +68,11 @@ class Exported:
         if len(set(ids)) < len(ids):
             raise _refusal("conversations", "two of them have one id")
         return cls(tuple(found))
+
+
+def document_of(conversation: Conversation) -> dict[str, Any]:
+    """Return one conversation as a document that can be imported."""
+    return Exported((conversation,)).to_dict()
 
 
 def markdown(conversation: Conversation) -> str:

@@ -24,6 +24,7 @@ from pocketr1.server.conversations.keeper import Keeper
 from pocketr1.server.conversations.replies import LAST_EVENT, Replies
 from pocketr1.server.errors import RequestError
 from pocketr1.server.guard.body import read_json
+from pocketr1.server.openapi import Parameter, operation
 from pocketr1.server.validation import checked
 
 if TYPE_CHECKING:
@@ -35,6 +36,22 @@ _MOST_LISTED = 200
 _LONGEST_QUERY = 200
 # How long a browser waits before it asks again for a stream that broke, in milliseconds.
 _RETRY = "retry: 1000\n\n"
+
+
+_LIST_PARAMETERS = (
+    Parameter("q", {"type": "string"}, "words that title or texts hold, each of them"),
+    Parameter("limit", {"type": "integer", "minimum": 1, "maximum": _MOST_LISTED}),
+    Parameter("before", {"type": "string"}, "the next of the page before"),
+)
+_EVENT = {"type": "integer", "minimum": 0, "maximum": LAST_EVENT}
+_EVENTS_PARAMETERS = (
+    Parameter("after", _EVENT, "number of the last event that was heard"),
+    Parameter("Last-Event-ID", _EVENT, "the same, as EventSource sends it", place="header"),
+)
+
+
+def _format(*known: str) -> Parameter:
+    return Parameter("format", {"enum": list(known)})
 
 
 class Conversations:
@@ -77,6 +94,7 @@ class Conversations:
         ]
         return [Route(path, handler, methods=[method]) for method, path, handler in table]
 
+    @operation("What is served, how, and what is stored where", answers={200: schemas.Info})
     async def _info(self, _request: Request) -> Response:
         facts = asdict(self._backend.facts)
         del facts["created"]
@@ -97,9 +115,15 @@ class Conversations:
             }
         )
 
+    @operation("How busy the model is, and what it holds", answers={200: schemas.LoadFigures})
     async def _load(self, _request: Request) -> Response:
         return _json(asdict(self._backend.load()))
 
+    @operation(
+        "List conversations, newest first, or search their titles and texts",
+        answers={200: schemas.ConversationList},
+        parameters=_LIST_PARAMETERS,
+    )
     async def _list(self, request: Request) -> Response:
         query = request.query_params.get("q", "")[:_LONGEST_QUERY]
         limit = _number(request.query_params.get("limit", "50"), "limit", 1, _MOST_LISTED)
@@ -108,21 +132,34 @@ class Conversations:
         shown = [summary.to_dict() for summary in page.conversations]
         return _json({"conversations": shown, "next": page.next})
 
+    @operation("Begin a conversation", request=schemas.Create, answers={201: schemas.Conversation})
     async def _create(self, request: Request) -> Response:
         body = await self._body(request, schemas.Create)
         settings = _settings(body.settings)
         made = await self._keeper.do(lambda h: h.create(body.title, body.system, settings))
         return _json(made.to_dict(), 201)
 
+    @operation("Delete all conversations for good", answers={204: None})
     async def _erase(self, _request: Request) -> Response:
         await self._replies.forget()
         await self._keeper.do(lambda h: h.erase())
         return Response(status_code=204)
 
+    @operation(
+        "Read a conversation with all its branches",
+        answers={200: schemas.Conversation},
+        errors=(404,),
+    )
     async def _show(self, request: Request) -> Response:
         id = request.path_params["id"]
         return _json((await self._keeper.do(lambda h: h.conversation(id))).to_dict())
 
+    @operation(
+        "Rename a conversation, or change its settings or the branch that is shown",
+        request=schemas.Change,
+        answers={200: schemas.Conversation},
+        errors=(404,),
+    )
     async def _change(self, request: Request) -> Response:
         id = request.path_params["id"]
         body = await self._body(request, schemas.Change)
@@ -139,12 +176,19 @@ class Conversations:
         )
         return _json(changed.to_dict())
 
+    @operation("Delete a conversation for good", answers={204: None}, errors=(404,))
     async def _delete(self, request: Request) -> Response:
         id = request.path_params["id"]
         await self._replies.forget(id)
         await self._keeper.do(lambda h: h.delete(id))
         return Response(status_code=204)
 
+    @operation(
+        "Ask; the reply is running",
+        request=schemas.Ask,
+        answers={201: schemas.Asked},
+        errors=(404, 409),
+    )
     async def _ask(self, request: Request) -> Response:
         id = request.path_params["id"]
         body = await self._body(request, schemas.Ask)
@@ -153,12 +197,25 @@ class Conversations:
         )
         return _json({"user": question.to_dict(), "reply": reply.to_dict()}, 201)
 
+    @operation(
+        "Ask for another reply to a question",
+        request=schemas.Retry,
+        answers={201: schemas.Retried},
+        errors=(404,),
+    )
     async def _retry(self, request: Request) -> Response:
         id = request.path_params["id"]
         body = await self._body(request, schemas.Retry)
         reply = await self._replies.retry(id, body.parent, _settings(body.settings))
         return _json({"reply": reply.to_dict()}, 201)
 
+    @operation(
+        "Listen to a reply; 204: there is nothing behind the last event",
+        answers={200: None, 204: None},
+        events=True,
+        errors=(404,),
+        parameters=_EVENTS_PARAMETERS,
+    )
     async def _events(self, request: Request) -> Response:
         given = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
         after = _number(given, "after", 0, LAST_EVENT)
@@ -174,9 +231,19 @@ class Conversations:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
 
+    @operation(
+        "End a reply; what has come stays", answers={200: schemas.ReplyMessage}, errors=(404,)
+    )
     async def _stop(self, request: Request) -> Response:
         return _json((await self._replies.stop(request.path_params["id"])).to_dict())
 
+    @operation(
+        "Save a conversation as a file",
+        answers={200: schemas.Export},
+        texts=("text/markdown",),
+        errors=(404,),
+        parameters=[_format("json", "markdown")],
+    )
     async def _export(self, request: Request) -> Response:
         id = request.path_params["id"]
         form = _form(request, "json", "markdown")
@@ -187,12 +254,22 @@ class Conversations:
         text = await self._keeper.do(lambda h: _dumped(h.export(id)))
         return _attachment(text, "application/json", conversation.title or id, f"{id}.json")
 
+    @operation(
+        "Save all conversations as a file",
+        answers={200: schemas.Export},
+        parameters=[_format("json")],
+    )
     async def _export_all(self, request: Request) -> Response:
         _form(request, "json")
         text = await self._keeper.do(lambda h: _dumped(h.export()))
         name = "pocketr1-conversations"
         return _attachment(text, "application/json", name, f"{name}.json")
 
+    @operation(
+        "Add the conversations of a file",
+        request=schemas.Export,
+        answers={200: schemas.Imported},
+    )
     async def _import(self, request: Request) -> Response:
         document = await read_json(request, self._settings.limits.for_import())
         return _json({"imported": await self._keeper.do(lambda h: h.load(document))})
@@ -237,7 +314,8 @@ def _attachment(text: str, kind: str, title: str, plain: str) -> Response:
     """Return a file to save, named as the conversation is (RFC 6266)."""
     suffix = plain.rpartition(".")[2]
     # Nothing in a title is a path, or means something to a file system.
-    name = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]+', " ", title).strip(" .")[:60] or "conversation"
+    name = " ".join(re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', " ", title).split())
+    name = name.strip(" .")[:60] or "conversation"
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(f'{name}.{suffix}')}"
     headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
     return Response(text, media_type=f"{kind}; charset=utf-8", headers=headers)

@@ -77,9 +77,7 @@ class Figures:
             "reasoning_tokens": self.reasoning_tokens,
             "thought_seconds": _rounded(thought),
             "tokens_per_second": _rounded(speed),
-            "first_token_seconds": _rounded(
-                None if self.first is None else self.first - self.began
-            ),
+            "first_token_seconds": _rounded(first),
             "context_used": self.prompt_tokens + self.completion_tokens,
             "context_full": ended is not None and ended.context_full,
             "thought_closed": None if ended is None else ended.thought_closed,

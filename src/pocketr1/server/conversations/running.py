@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from pocketr1.chat.history import Outcome, StoredMessage
@@ -110,29 +111,35 @@ class RunningReply:
                     self._ended = event
 
     async def _keep(self) -> None:
-        """Save what comes, as it comes, and how it ended."""
-        while not self._reader.done():
-            await asyncio.wait({self._reader}, timeout=_SAVE_SECONDS)
-            if not self._reader.done():
-                await self._save()
-        outcome = self._outcome()
-        reasoning, content = self._unsaved()
-        for pause in (*_RETRY_SECONDS, None):
-            try:
-                self.message = await self._keeper.do(
-                    lambda h: h.finish(self.message.id, outcome, reasoning, content)
-                )
-                break
-            except Exception as error:
-                if pause is None or _is_gone(error):
-                    self.message = self._unkept(outcome, error)
-                    break
-                await asyncio.sleep(pause)
+        """Save what comes, as it comes, and how it ended; then tell that it is over."""
+        try:
+            while not self._reader.done():
+                await asyncio.wait({self._reader}, timeout=_SAVE_SECONDS)
+                if not self._reader.done():
+                    await self._save()
+            self.message = await self._finished(self._outcome())
+        except Exception as error:  # a fault of ours; nobody is to wait for ever
+            self._reader.cancel()
+            self.message = self._unkept(Outcome("failed", error=_told(error)), error)
         self.over = True
         if self.message.state == "failed":
             self._publish("failed", self.message.error or {})
         else:
             self._publish("ended", self.message.to_dict())
+
+    async def _finished(self, outcome: Outcome) -> StoredMessage:
+        """Save how it ended, and return the whole reply."""
+        reasoning, content = self._unsaved()
+        pauses = list(_RETRY_SECONDS)
+        while True:
+            try:
+                return await self._keeper.do(
+                    lambda h: h.finish(self.message.id, outcome, reasoning, content)
+                )
+            except HistoryError as error:
+                if not pauses or _is_gone(error):
+                    return self._unkept(outcome, error)
+            await asyncio.sleep(pauses.pop(0))
 
     async def _save(self) -> None:
         reasoning, content = self._unsaved()
@@ -159,29 +166,20 @@ class RunningReply:
             return Outcome("stopped", "cancelled", stats)
         error = self._reader.exception()
         if error is not None:
-            if not isinstance(error, PocketR1Error):
-                error = PocketR1Error("server-fault", kind=type(error).__name__)
-            return Outcome("failed", None, stats, {"message": str(error), "code": error.code})
+            return Outcome("failed", None, stats, _told(error))
         reason = "cancelled" if self._ended is None else self._ended.finish_reason
         return Outcome("stopped" if reason == "cancelled" else "done", reason, stats)
 
     def _unkept(self, outcome: Outcome, error: Exception) -> StoredMessage:
         """Return the reply as it would have been kept; its error says why it was not."""
-        if not isinstance(error, PocketR1Error):
-            error = PocketR1Error("server-fault", kind=type(error).__name__)
-        return StoredMessage(
-            id=self.message.id,
-            conversation=self.message.conversation,
-            parent=self.message.parent,
-            role="assistant",
+        return replace(
+            self.message,
             content="".join(self._texts["answer"]),
             reasoning="".join(self._texts["reasoning"]),
-            created=self.message.created,
             state=outcome.state,
             finish_reason=outcome.finish_reason,
             stats=outcome.stats,
-            error=outcome.error or {"message": str(error), "code": error.code},
-            model=self.message.model,
+            error=outcome.error or _told(error),
         )
 
     def _publish(self, kind: str, data: Any) -> None:
@@ -198,6 +196,13 @@ def event_text(kind: str, data: Any, number: int | None = None) -> str:
     name = "" if number is None else f"id: {number}\n"
     # json.dumps leaves no line end in the data.
     return f"{name}event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _told(error: BaseException) -> dict[str, str]:
+    """Return what a reply's listeners are told of an error."""
+    if not isinstance(error, PocketR1Error):
+        error = PocketR1Error("server-fault", kind=type(error).__name__)
+    return {"message": str(error), "code": error.code}
 
 
 def _is_gone(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -230,6 +231,10 @@ class ChatFields(Fields):
             limit = limits.messages
             raise RequestError("request-limit", param="messages", where="messages", limit=limit)
         _check_messages(self.messages)
+        chars = sum(len(str(message["content"] or "")) for message in plain_messages(self.messages))
+        if chars > limits.prompt_chars:
+            limit = limits.prompt_chars
+            raise RequestError("request-chars", param="messages", where="messages", limit=limit)
         offered = [tool.function for tool in self.tools or ()]
         if len(offered) > limits.tools:
             raise RequestError("request-limit", param="tools", where="tools", limit=limits.tools)
@@ -239,6 +244,14 @@ class ChatFields(Fields):
                 raise RequestError("request-tool-twice", param=f"tools[{place}]", name=name)
         if self.forced and not self.functions:
             raise RequestError("request-tool-choice", param="tool_choice")
+        if self.functions and not self.forced and self.wanted is not None:
+            # Held to the format, the model could never call: better said than found out.
+            raise RequestError("request-format-tools", param="response_format")
+        size = len(json.dumps(self.wanted)) if self.wanted else 0
+        if size > limits.schema_bytes:
+            param = "tools" if self.forced else "response_format"
+            limit = limits.schema_bytes
+            raise RequestError("request-chars", param=param, where="JSON Schema", limit=limit)
 
 
 class ChatRequest(CompletionFields, ChatFields):

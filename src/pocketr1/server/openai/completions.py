@@ -61,6 +61,9 @@ class CompletionRequest(CompletionFields):
         prompts = self.prompts()
         if not prompts or not all(prompts):
             raise RequestError("request-prompt-empty", param="prompt")
+        if sum(map(len, prompts)) > limits.prompt_chars:
+            limit = limits.prompt_chars
+            raise RequestError("request-chars", param="prompt", where="prompt", limit=limit)
         if len(prompts) * (self.n or 1) > limits.replies:
             limit = limits.replies
             raise RequestError("request-limit", param="prompt", where="prompt x n", limit=limit)

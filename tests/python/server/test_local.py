@@ -447,3 +447,20 @@ def test_what_is_kept_is_shown_and_dropped_memory_and_store(tmp_path: Path) -> N
         assert again[0].cached_tokens == 0
 
     run(drop, kv_store=tmp_path / "store")
+
+
+def test_replies_that_outgrow_the_memory_take_turns_and_say_the_same(engine: Engine) -> None:
+    options = SchedulerOptions(running=6, kv_pages=8, kept_pages=2)
+    questions = [f"{n}: 你好" for n in range(6)]
+
+    async def crowd(backend: LocalBackend) -> list[list[Event]]:
+        tasks = (ask(q, max_tokens=250, sampling=WILD, loop_check=False) for q in questions)
+        found = await asyncio.gather(*(events(backend, task) for task in tasks))
+        assert backend.load().preempted_total > 0
+        return found
+
+    found = run(crowd, options, max_context=512)
+    for question, one in zip(questions, found, strict=True):
+        with Chat(engine, sampling=WILD) as chat:
+            reply = chat.send(question, max_tokens=250, loop_check=False)
+        assert (text(one, "reasoning"), text(one, "answer")) == (reply.reasoning, reply.answer)

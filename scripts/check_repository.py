@@ -36,6 +36,9 @@ _FORBIDDEN = {
     "leaves work undone": re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X)\b"),
 }
 _LONGEST = 600  # lines of a source file
+# Built from web/, whose sources are checked; highlight.js looks for marks of unfinished work in
+# the code that it colours.
+_BUILT = "src/pocketr1/server/web/assets/"
 
 
 def tracked(root: Path) -> list[str]:
@@ -54,6 +57,8 @@ def check_words(name: str, lines: list[str]) -> Iterator[str]:
     """Yield lines that name a registry or a machine, or leave a mark of unfinished work."""
     for number, line in enumerate(lines, 1):
         for what, pattern in _FORBIDDEN.items():
+            if what == "leaves work undone" and name.startswith(_BUILT):
+                continue
             match = pattern.search(line)
             if match:
                 yield f"{name}:{number}: {what}: {match[0]!r}"

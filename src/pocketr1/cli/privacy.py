@@ -62,8 +62,8 @@ def tell_once(kv_store: Path | None) -> None:
 
     if not first_notice():
         return
-    store = messages.text("cli-privacy-off") if kv_store is None else str(kv_store)
-    say("cli-privacy-notice", conversations=Places().conversations, kv_store=store)
+    store = messages.text("cli-privacy-off") if kv_store is None else _short(kv_store)
+    say("cli-privacy-notice", conversations=_short(Places().conversations), kv_store=store)
 
 
 def _show(places: Places, json: bool) -> None:
@@ -76,22 +76,22 @@ def _show(places: Places, json: bool) -> None:
         return
     for one in found:
         show(messages.text(f"cli-privacy-{one.kind}"))
-        show(f"  {one.path}")
+        show(f"  {_short(one.path)}")
         show(f"  {_described(one)}")
     show()
-    show(messages.text("cli-privacy-rest", cache=cache))
+    show(messages.text("cli-privacy-rest", cache=_short(cache)))
 
 
 def _erase(places: Places, kinds: set[str], *, yes: bool, json: bool) -> None:
     from pocketr1.chat.privacy import KINDS, erase, kept
 
     wanted = [kind for kind in KINDS if kind in kinds]
-    there = [one for one in kept(places) if one.kind in wanted and one.bytes]
+    there = [one for one in kept(places) if one.kind in wanted and one.bytes and one.count != 0]
     if not yes and there:
         if json or not is_terminal(sys.stdin):
             raise UsageError("cli-privacy-yes")
         for one in there:
-            say("cli-privacy-going", path=one.path, what=_described(one))
+            say("cli-privacy-going", path=_short(one.path), what=_described(one))
         _confirm()
     results = erase(places, wanted)
     if json:
@@ -108,10 +108,10 @@ def _tell(results: list[Erased], there: set[Kind]) -> None:
     for one in results:
         if one.problem is not None:
             print_error(one.problem, as_json=False)
-        elif one.kind in there:
-            show(messages.text("cli-privacy-erased", path=one.path, size=one.bytes / 1e6))
+        elif one.bytes or one.kind in there:
+            show(messages.text("cli-privacy-erased", path=_short(one.path), size=one.bytes / 1e6))
         else:
-            show(messages.text("cli-privacy-nothing", path=one.path))
+            show(messages.text("cli-privacy-nothing", path=_short(one.path)))
 
 
 def _confirm() -> None:
@@ -134,6 +134,14 @@ def _described(one: Kept) -> str:
     if one.oldest is not None:
         text += messages.text("cli-privacy-oldest", day=_day(one.oldest))
     return text
+
+
+def _short(path: Path) -> str:
+    """Return a path as people write it: from their home on."""
+    try:
+        return str("~" / path.absolute().relative_to(Path.home()))
+    except (ValueError, RuntimeError):  # elsewhere; nobody's home
+        return str(path)
 
 
 def _day(seconds: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json as json_text
 import os
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +39,7 @@ from pocketr1.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from pocketr1.engine import Engine
+    from pocketr1.engine.scheduler import SchedulerOptions
 
 __all__ = ["serve"]
 
@@ -103,22 +104,25 @@ def serve(
     if any(importlib.util.find_spec(module) is None for module in _MODULES):
         raise ServerError("server-extra")
     from pocketr1.engine import load
-    from pocketr1.engine.scheduler import SchedulerOptions
-    from pocketr1.server.app import Settings, build_app
+    from pocketr1.server.app import Settings, build_app, closing
+    from pocketr1.server.binding import bind
     from pocketr1.server.http import run
     from pocketr1.server.local import LocalBackend
 
     settings = Settings(
         host=host,
         port=port,
-        api_key=api_key or os.environ.get(_API_KEY) or None,
+        api_key=(os.environ.get(_API_KEY) or None) if api_key is None else api_key,
         allowed_hosts=tuple(allow_host or ()),
         allowed_origins=tuple(allow_origin or ()),
         log_prompts=log_prompts,
         page=page,
     )
+    # What is wrong with the address shows before a large model is loaded.
+    for listener in bind(settings):
+        listener.close()
     care = make_care(max_temp, on_battery, memory_threshold)
-    options = _scheduling(SchedulerOptions, parallel, queue)
+    options = _scheduling(parallel, queue)
     path = runnable(model, cache, threads)
 
     def open_engine() -> Engine:
@@ -136,20 +140,23 @@ def serve(
 
     if not json:
         tell_once(None if kv_store == "off" else store_path(kv_store, cache))
-    backend = LocalBackend(open_engine, options)
-    name = backend.facts.name
-    with_key = settings.api_key is not None
-    run(build_app(backend, settings), settings, on_ready=partial(_tell, name, with_key, json))
+    # The short name is what one asks for; a directory has its own.
+    name = "tiny" if model == "tiny" else None
+    with closing(LocalBackend(open_engine, options, name=name)) as backend:
+        told = partial(_tell, backend.facts.name, settings.api_key is not None, json)
+        run(build_app(backend, settings), settings, on_ready=told)
     if not json:
         say("cli-serve-ended")
 
 
-def _scheduling(make: Callable[..., object], parallel: int | None, queue: int | None) -> object:
+def _scheduling(parallel: int | None, queue: int | None) -> SchedulerOptions:
+    from pocketr1.engine.scheduler import SchedulerOptions
+
     for option, value, least in (("--parallel", parallel, 1), ("--queue", queue, 0)):
         if value is not None and value < least:
             raise UsageError("cli-serve-count", option=option, least=least, value=value)
-    given = {"running": parallel, "waiting": queue}
-    return make(**{name: value for name, value in given.items() if value is not None})
+    options = SchedulerOptions(running=parallel)
+    return options if queue is None else replace(options, waiting=queue)
 
 
 def _tell(name: str, with_key: bool, json: bool, url: str) -> None:

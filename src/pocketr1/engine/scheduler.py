@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
-from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from pocketr1.engine.capacity import SchedulerOptions, kept_limit, most_running, page_limit
 from pocketr1.engine.chunk import ChunkSize
 from pocketr1.engine.generation import Generation, Request, shared_prefix
-from pocketr1.engine.memory import kept_limit, most_running, page_limit
 from pocketr1.engine.pages import PAGE_TOKENS, Pages
 from pocketr1.engine.prefixes import Kept, KeptPages, Prefixes
 from pocketr1.engine.sequence import Sequence
+from pocketr1.engine.ticket import Ticket
 from pocketr1.engine.tokens import TokenArray
 from pocketr1.errors import BusyError, CancelledError, ContextFullError, EngineError, UsageError
 
 if TYPE_CHECKING:
     from pocketr1.engine.engine import Engine
     from pocketr1.engine.governor import Governor
-    from pocketr1.engine.kvstore import Turn
 
 __all__ = ["Scheduler", "SchedulerOptions", "Ticket"]
 
@@ -32,98 +31,6 @@ _LEAST_SHARED = 16
 # Of a reply that nothing is known about, for the first estimates of when to ask again.
 _FIRST_REPLY_SECONDS = 5.0
 _LONGEST_RETRY = 120
-
-
-@dataclass(frozen=True)
-class SchedulerOptions:
-    """How many answers at once, and in how much memory.
-
-    running: answers computed together, 1 or more; ``None``: 16, or 8 within a memory budget.
-    waiting: answers that may wait for their turn, 0 or more.
-    kv_pages: most K/V pages, of 64 tokens, that all hold together, a shared one counted once; at
-        least what one full context takes. ``None``: what the memory plan has for them, or half of
-        the memory available when the scheduler is made, at most ``running`` full contexts.
-    kept_pages: how many of them may hold finished prompts for others that begin alike, as long as
-        nobody needs the room; ``None``: half.
-    chunk: rows of joining prompts in a step while answers stream; ``None``: measured, so that a
-        step takes at most about 2.5 times what it takes without them.
-    """
-
-    running: int | None = None
-    waiting: int = 64
-    kv_pages: int | None = None
-    kept_pages: int | None = None
-    chunk: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("running", 1),
-            ("waiting", 0),
-            ("kv_pages", 1),
-            ("kept_pages", 0),
-            ("chunk", 1),
-        ):
-            value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < least):
-                raise UsageError("scheduler-value", name=name, value=value, least=least)
-
-
-@dataclass(eq=False)
-class Ticket:
-    """One answer asked of a :class:`Scheduler`.
-
-    generation: its tokens so far, and how it ended; what it has to say is read, and given tokens
-        are forced, between two turns.
-    error: what ended it in place of an end of its own.
-    queue_seconds: until its prompt was begun; prefill_seconds: from there to its first token;
-        decode_seconds: from there to now.
-    preempted: how often its pages were taken from it.
-    """
-
-    number: int
-    generation: Generation
-    submitted: float
-    error: Exception | None = None
-    begun: float | None = None
-    first: float | None = None
-    ended: float | None = None
-    preempted: int = 0
-    # What the model is still to compute of the text before its next token is drawn.
-    todo: TokenArray | None = None
-    turn: Turn | None = None
-    turn_seconds: float = 0.0
-    # Somebody who is computing a beginning of this prompt, and how many tokens of it.
-    awaits: tuple[Ticket, int] | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether it is over."""
-        return self.ended is not None
-
-    @property
-    def queue_seconds(self) -> float:
-        """Seconds before its prompt was begun."""
-        return self._between(self.submitted, self.begun)
-
-    @property
-    def prefill_seconds(self) -> float:
-        """Seconds from there to its first token."""
-        return 0.0 if self.begun is None else self._between(self.begun, self.first)
-
-    @property
-    def decode_seconds(self) -> float:
-        """Seconds from there until it ended."""
-        return 0.0 if self.first is None else self._between(self.first, self.ended)
-
-    def _between(self, begin: float, end: float | None) -> float:
-        if end is None:
-            end = perf_counter() if self.ended is None else self.ended
-        return max(0.0, end - begin)
-
-    @property
-    def _streams(self) -> bool:
-        """Whether its next row is all that stands between its reader and a token."""
-        return bool(self.generation.token_ids) and self.todo is not None and len(self.todo) == 1
 
 
 class Scheduler:
@@ -323,6 +230,8 @@ class Scheduler:
             ticket.awaits = coming
             return None
         sequence = self._fork(source, min(shared, len(seen) - 1))
+        if isinstance(source, Kept):
+            self.prefixes.used(source)  # so that it is the last to make room
         if not self._make_room(sequence, len(seen) + 1):
             self._drop(sequence)
             return False
@@ -339,8 +248,6 @@ class Scheduler:
             if len(sequence) != held:  # pages of the store, behind the whole ones that were there
                 self.pages.resize(sequence, held // PAGE_TOKENS * PAGE_TOKENS)
                 self.pages.resize(sequence, len(sequence))
-        if isinstance(source, Kept):
-            self.prefixes.used(source)
         return True
 
     def _seen_by(self, generation: Generation) -> TokenArray:

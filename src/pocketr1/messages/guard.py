@@ -9,8 +9,8 @@ __all__ = ["TEXTS"]
 TEXTS: dict[str, Text] = {
     # where the server listens
     "server-open": Text(
-        "{host} is {address}: others could reach the server, and it has no key.",
-        "{host} 即 {address}：他人可以访问服务器，而它没有密钥。",
+        "Others could reach the server at {host} ({address}), and it has no key.",
+        "他人可以通过 {host}（{address}）访问服务器，而它没有密钥。",
         "Give --api-key (or POCKETR1_API_KEY), or listen on 127.0.0.1.",
         "请用 --api-key（或 POCKETR1_API_KEY）设置密钥，或只监听 127.0.0.1。",
     ),

@@ -86,8 +86,9 @@ TEXTS: dict[str, Text] = {
     "cli-privacy-rest": Text(
         "Nothing of this leaves the device, there is no telemetry, and no log holds a prompt "
         "unless serve was given --log-prompts. Bundles of GGUF files in {cache} hold models, "
-        "nothing of you. Not listed: stores and conversations in places you named yourself (--kv-store, "
-        "POCKETR1_DATA_DIR), what you exported, and your shell's own history of commands.",
+        "nothing of you. Not listed: stores and conversations in places you named yourself "
+        "(--kv-store, POCKETR1_DATA_DIR), what you exported, and your shell's own history of "
+        "commands.",
         "这些内容不会离开本机，没有遥测，日志中也不含提示（除非 serve 使用了 --log-prompts）。"
         "{cache} 中由 GGUF 文件生成的模型包只含模型，不含您的内容。未列出的有："
         "您自行指定位置的存储与对话（--kv-store、POCKETR1_DATA_DIR）、您导出的文件，"
@@ -111,10 +112,11 @@ TEXTS: dict[str, Text] = {
     "cli-privacy-off": Text("off", "关闭"),
     "cli-privacy-notice": Text(
         "What is kept, on this device alone (this is said once): conversations in {conversations}; "
-        "keys and values of prompts in {kv_store}. No telemetry; prompts are in no log. "
-        "`pocketr1 privacy show` lists it, `pocketr1 privacy erase` deletes it.",
+        "keys and values of prompts in {kv_store}. No telemetry; no log holds a prompt unless "
+        "serve is given --log-prompts. `pocketr1 privacy show` lists it, "
+        "`pocketr1 privacy erase` deletes it.",
         "以下内容只保存在本机（此提示只出现一次）：对话保存在 {conversations}；提示的键和值保存在 "
-        "{kv_store}。没有遥测，日志中不含提示。`pocketr1 privacy show` 可查看，"
-        "`pocketr1 privacy erase` 可清除。",
+        "{kv_store}。没有遥测；除非 serve 使用 --log-prompts，日志中不含提示。"
+        "`pocketr1 privacy show` 可查看，`pocketr1 privacy erase` 可清除。",
     ),
 }

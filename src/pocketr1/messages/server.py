@@ -140,6 +140,12 @@ TEXTS: dict[str, Text] = {
         mend_en="Name a function of tools, or choose auto.",
         mend_zh="请指定 tools 中的函数，或使用 auto。",
     ),
+    "request-format-tools": Text(
+        what_en="An answer held to response_format cannot call tools.",
+        what_zh="受 response_format 约束的回答无法调用工具。",
+        mend_en="Leave one of them out, or give tool_choice: none, required or a function's name.",
+        mend_zh="请去掉其中之一，或将 tool_choice 设为 none、required 或指定函数。",
+    ),
     "request-tool-result": Text(
         what_en="{where} is the result of a call that the messages before it do not make.",
         what_zh="{where} 是一次调用的结果，但前面的消息中没有这次调用。",

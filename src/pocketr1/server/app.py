@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from pocketr1.errors import PocketR1Error
-from pocketr1.server import openai, openapi
+from pocketr1.server import openai, openapi, page
 from pocketr1.server.backend import Backend
 from pocketr1.server.conversations import Conversations
 from pocketr1.server.errors import RequestError, error_response
@@ -24,7 +26,9 @@ from pocketr1.server.guard.limits import Limits
 from pocketr1.server.metrics import CountRequests, Metered
 from pocketr1.server.streams import ClientGoneError
 
-__all__ = ["Settings", "build_app"]
+__all__ = ["Settings", "build_app", "closing"]
+
+AnyBackend = TypeVar("AnyBackend", bound=Backend)
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,19 @@ def build_app(backend: Backend, settings: Settings) -> Starlette:
     return app
 
 
+@contextmanager
+def closing(backend: AnyBackend) -> Iterator[AnyBackend]:
+    """Close a backend at the end, where no event loop runs; harmless when it is closed."""
+    try:
+        yield backend
+    finally:
+        asyncio.run(backend.close())
+
+
 def _routes(backend: Metered, settings: Settings, conversations: Conversations) -> list[BaseRoute]:
     routes = [*openai.routes(backend, settings.limits), *conversations.routes()]
-    return [*routes, openapi.route(routes)]
+    people = page.routes() if settings.page else []
+    return [*routes, openapi.route(routes), *people]
 
 
 async def _known(_request: Request, error: Exception) -> Response:

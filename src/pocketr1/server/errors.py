@@ -96,13 +96,13 @@ def error_response(error: PocketR1Error) -> Response:
     return JSONResponse(error_body(error), status_of(error), headers)
 
 
-def fault(error: BaseException) -> PocketR1Error:
-    """Return a fault of ours as an error, for a stream that has begun; the log names its place.
+def fault(error: BaseException, where: str = "in a stream") -> PocketR1Error:
+    """Return a fault of ours as an error; the log names its place.
 
     Not its text, which may hold somebody's prompt.
     """
     kind = type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
-    _LOG.error("%s in a stream: %s", kind, " > ".join(places))
+    _LOG.error("%s %s: %s", kind, where, " > ".join(places))
     return PocketR1Error("server-fault", kind=kind)

@@ -28,11 +28,11 @@ __all__ = ["Grammar", "Grammars"]
 
 _MAX_SCHEMA_CHARS = 128 << 10
 _KEPT = 16
-# Twenty blanks in a row are enough for any indentation; without a bound a weak model can go
-# on with blanks for ever and still match.
+# A blank, or a new line and its indentation: all that JSON as people write it needs. Without a
+# bound a weak model can go on with blanks for ever and still match.
 _OPTIONS = {
     "whitespace_flexible": True,
-    "whitespace_pattern": r"[\x20\x0A\x09]{0,20}",
+    "whitespace_pattern": r"(?:\x20|\x0A[\x20\x09]{0,24})",
     "coerce_one_of": False,
     "lenient": False,
 }

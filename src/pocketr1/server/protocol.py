@@ -151,6 +151,7 @@ class Connection(H11Protocol):
             phase = "body" if theirs is h11.SEND_BODY else "reply"
         if phase == self._phase:
             return
+        self._dropped = 0
         self._phase = phase
         if self._reading is not None:
             self._reading.cancel()

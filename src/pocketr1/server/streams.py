@@ -36,7 +36,8 @@ class ClientGoneError(Exception):
 class Patient(Generic[T]):
     """Reads a generator and says when it has nothing to say.
 
-    It must be closed, whatever happens.
+    It must be closed, whatever happens. Each item is awaited by a task of its own, so that waiting
+    can end without ending the generator.
     """
 
     def __init__(self, source: AsyncGenerator[T, None]) -> None:

@@ -169,14 +169,11 @@ class CallParser:
 
     def _step(self, found: list[str | Call]) -> bool:
         """Take what is certain off the front of ``_held``; return whether to go on."""
-        if self._behind_call and self._skip():
-            return True
+        if self._behind_call:
+            return self._skip()
         start = _first(self._held, (CALLS_BEGIN, CALL_BEGIN))
         if start is None:
-            keep = 0
-            if self._behind_call and CALLS_END.startswith(self._held.lstrip()):
-                keep = len(self._held)
-            keep = max(keep, _overlap(self._held, (CALLS_BEGIN, CALL_BEGIN)))
+            keep = _overlap(self._held, (CALLS_BEGIN, CALL_BEGIN))
             self._release(len(self._held) - keep, found)
             return False
         if start:
@@ -192,27 +189,28 @@ class CallParser:
             self._release(end, found)
         else:
             found.append(call)
-            self._held, self._behind_call = self._held[end:], True
-        self._searched = 0
+            self._held, self._searched, self._behind_call = self._held[end:], 0, True
         return True
 
     def _skip(self) -> bool:
-        """Drop the end of the calls, and blanks before the next."""
+        """Drop blanks and the end of the calls; return whether it is certain what follows."""
         rest = self._held.lstrip()
         if rest.startswith(CALLS_END):
             self._held, self._behind_call = rest[len(CALLS_END) :], False
             return True
-        if len(rest) < len(self._held) and rest.startswith(CALL_BEGIN):
+        tags = (CALLS_END, CALLS_BEGIN, CALL_BEGIN)
+        if rest.startswith(tags):
             self._held = rest
-            return True
-        return False
+        elif any(tag.startswith(rest) for tag in tags):
+            return False
+        self._behind_call = False
+        return True
 
     def _release(self, count: int, found: list[str | Call]) -> None:
         text, self._held = self._held[:count], self._held[count:]
         self._searched = 0
         if text:
             found.append(text)
-            self._behind_call = False
 
     def _parse(self, text: str) -> Call | None:
         inner = text.removeprefix(CALLS_BEGIN).lstrip().removesuffix(CALL_END)

@@ -60,6 +60,7 @@ class ToyModel:
 
 class ToySession:
     isa = "scalar"
+    page_bytes = 64
 
     def __init__(self, max_context: int = 48, threads: int = 1) -> None:
         self.max_context = max_context

@@ -95,6 +95,23 @@ def test_the_end_is_allowed_where_the_answer_is_whole_only() -> None:
     assert not state.must_end
 
 
+def test_blanks_between_tokens_are_few() -> None:
+    def fits(text: str) -> bool:
+        state = start({"type": "array", "items": {"type": "integer"}})
+        for token in (t for char in text for t in tokenizer.encode_text(char)):
+            if token not in allowed(state):
+                return False
+            state.accept(token)
+        return state.must_end
+
+    assert fits("[1,2]")
+    assert fits("[1, 2]")
+    assert fits("[\n    1,\n    2\n]")
+    assert not fits("[1,  2]")
+    assert not fits("[1,\n\n2]")
+    assert not fits("[\n" + " " * 25 + "1]")
+
+
 def test_nothing_follows_a_whole_object() -> None:
     state = start({"type": "object", "properties": {}, "additionalProperties": False})
     for token in tokenizer.encode_text("{}"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 schemathesis = pytest.importorskip("schemathesis")
@@ -14,16 +13,16 @@ pytestmark = pytest.mark.oracle
 from fake_backend import FakeBackend  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 from serving import serving  # noqa: E402
+from starlette.testclient import TestClient  # noqa: E402
 
 from pocketr1.server.app import Settings, build_app  # noqa: E402
 from pocketr1.server.http import RunningServer  # noqa: E402
 
 
 def published() -> Any:
-    """Return the document a server gives, read from one that runs."""
-    with serving(FakeBackend()) as server:
-        document = httpx.get(f"{server.url}/openapi.json").raise_for_status().json()
-    return schemathesis.openapi.from_dict(document)
+    """Return the document a server gives; it is wanted before any test begins."""
+    asked = TestClient(build_app(FakeBackend(), Settings()), base_url="http://127.0.0.1")
+    return schemathesis.openapi.from_dict(asked.get("/openapi.json").raise_for_status().json())
 
 
 schema = published()
@@ -31,8 +30,7 @@ schema = published()
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    told = Settings(port=0, page=False)
-    with RunningServer(build_app(FakeBackend(), told), told) as running:
+    with serving(FakeBackend()) as running:
         yield running
 
 

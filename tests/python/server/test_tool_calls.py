@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fake_backend import FakeBackend, Script
 from serving import client, refusal, serving
@@ -161,6 +162,15 @@ def test_formats_become_schemas() -> None:
     assert json.dumps(CITY) in system
     assert "city: a city" in system
     assert backend.tasks[1].prompt == HELLO
+
+
+def test_a_format_and_tools_at_once_are_refused_unless_a_call_is_forced() -> None:
+    body = {"messages": HELLO, "tools": TOOLS, "response_format": {"type": "json_object"}}
+    with serving(FakeBackend(Script(answer=['{"name": "clock", "arguments": {}}']))) as server:
+        assert refusal(server, URL, body)["code"] == "request-format-tools"
+        for choice, reason in (("none", "stop"), ("required", "tool_calls")):
+            answer = httpx.post(server.url + URL, json={**body, "tool_choice": choice}).json()
+            assert answer["choices"][0]["finish_reason"] == reason
 
 
 def test_a_pydantic_model_may_be_the_format() -> None:

@@ -58,11 +58,11 @@ class _Given(BaseModel):
 class Settings(_Taken):
     """How a reply is sampled; what is null or missing is the conversation's, then the server's."""
 
-    temperature: Annotated[float, Field(ge=0)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0, lt=1 << 31)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    repetition_penalty: Annotated[float, Field(gt=0)] | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=_MOST_TOKENS)] | None = None
     think: bool | None = None
     think_budget: Annotated[int, Field(ge=0, le=_MOST_TOKENS)] | None = None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
@@ -14,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pocketr1.errors import PocketR1Error
-from pocketr1.server.errors import RequestError, error_response
+from pocketr1.server.errors import RequestError, error_response, fault
 from pocketr1.server.guard.body import read_json
 from pocketr1.server.guard.headers import add_headers
 from pocketr1.server.guard.hosts import Hosts
@@ -75,8 +73,7 @@ class Guard:
             return
         except Exception as error:
             if not isinstance(error, PocketR1Error):
-                _log_fault(scope, error)
-                error = PocketR1Error("server-fault", kind=type(error).__name__)
+                error = fault(error, f"while answering {scope['method']}")
             # Behind the first byte there is no way to tell but to break off, which uvicorn does.
             if not answer.begun:
                 await error_response(error)(scope, body.receive, answer.send)
@@ -182,10 +179,3 @@ class _Body:
         # repr: a line break in a request must not begin a line of the log.
         shown = repr(f"{target} {body.decode('utf-8', 'replace')}")[1:-1]
         _LOG.warning("%s %s", self._scope["method"], shown)
-
-
-def _log_fault(scope: Scope, error: Exception) -> None:
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
-    kind = type(error).__name__
-    _LOG.error("%s while answering %s: %s", kind, scope["method"], " > ".join(places[-8:]))

@@ -15,7 +15,7 @@ class Limits:
 
     Of a body: body_bytes; depth: nesting of its JSON; values: strings, numbers, arrays and objects
     in it, keys included; import_bytes and import_values: the same for ``/api/import``.
-    Of a conversation: messages; prompt_chars: characters of all its texts; stop_strings, and
+    Of a request for a reply: messages; prompt_chars: characters of all its texts; stop_strings, and
     stop_chars of each; replies: ``n``; tools; schema_bytes: of one JSON Schema.
     Of a connection: connections: at once; header_bytes and headers: of one request;
     header_seconds: from its first byte to the end of its headers; body_seconds: from there to

@@ -244,6 +244,9 @@ class ChatFields(Fields):
                 raise RequestError("request-tool-twice", param=f"tools[{place}]", name=name)
         if self.forced and not self.functions:
             raise RequestError("request-tool-choice", param="tool_choice")
+        if self.functions and not self.forced and self.wanted is not None:
+            # Held to the format, the model could never call: better said than found out.
+            raise RequestError("request-format-tools", param="response_format")
         size = len(json.dumps(self.wanted)) if self.wanted else 0
         if size > limits.schema_bytes:
             param = "tools" if self.forced else "response_format"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pocketr1.engine.pages import pages_of
@@ -11,11 +12,45 @@ from pocketr1.machine import Root, find_memory
 if TYPE_CHECKING:
     from pocketr1.engine.engine import Engine
 
-__all__ = ["kept_limit", "most_running", "page_limit"]
+__all__ = ["SchedulerOptions", "kept_limit", "most_running", "page_limit"]
 
 _RUNNING = 16
 # A memory plan has scratch for the logits of about so many rows.
 _PLANNED_RUNNING = 8
+
+
+@dataclass(frozen=True)
+class SchedulerOptions:
+    """How many answers at once, and in how much memory.
+
+    running: answers computed together, 1 or more; ``None``: 16, or 8 within a memory budget.
+    waiting: answers that may wait for their turn, 0 or more.
+    kv_pages: most K/V pages, of 64 tokens, that all hold together, a shared one counted once; at
+        least what one full context takes. ``None``: what the memory plan has for them, or half of
+        the memory available when the scheduler is made, at most ``running`` full contexts.
+    kept_pages: how many of them may hold finished prompts for others that begin alike, as long as
+        nobody needs the room; ``None``: half.
+    chunk: rows of joining prompts in a step while answers stream; ``None``: measured, so that a
+        step takes at most about 2.5 times what it takes without them.
+    """
+
+    running: int | None = None
+    waiting: int = 64
+    kv_pages: int | None = None
+    kept_pages: int | None = None
+    chunk: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("running", 1),
+            ("waiting", 0),
+            ("kv_pages", 1),
+            ("kept_pages", 0),
+            ("chunk", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < least):
+                raise UsageError("scheduler-value", name=name, value=value, least=least)
 
 
 def most_running(engine: Engine, asked: int | None) -> int:

@@ -325,7 +325,7 @@ MESSAGE = "conversations.1.messages"
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("format", "chatgpt"),
+        ("format", "another"),
         ("version", 0),
         ("version", "1"),
         ("conversations", {}),

@@ -5,6 +5,8 @@ must 'tools for the full tests' full_tools
 
 stage 'wheel, built apart' wheel
 stage 'no instruction set leaks' .venv/bin/python scripts/check_isa_leak.py build/wheel-check
+stage 'the page' scripts/web --check
+stage 'the page in Chromium' scripts/web --browser
 stage 'oracle environment' oracle_environment
 stage 'oracle tests' oracle_tests
 stage 'Clang without warnings' clang_build

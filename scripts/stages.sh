@@ -98,7 +98,7 @@ emulated_core() {
 }
 
 emulated_python() {
-  timeout 180 qemu-x86_64-static -cpu "$1" .venv/bin/python -m pytest -m 'isa and not oracle and not soak' \
+  timeout 180 qemu-x86_64-static -cpu "$1" .venv/bin/python -m pytest -m 'isa and not oracle and not soak and not browser' \
     2> >(grep -v "doesn't support requested feature" >&2)
 }
 
@@ -130,7 +130,7 @@ fuzz() {
   done | xargs -d '\n' -n 1 -P "$jobs" bash -c
 }
 
-python_soak() { .venv/bin/python -m pytest -m 'soak and not oracle'; }
+python_soak() { .venv/bin/python -m pytest -m 'soak and not oracle and not browser'; }
 
 # The header as strict C11 and as C++, and the example, which tests/python/test_c_example.py runs.
 c_header() {

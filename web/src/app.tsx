@@ -71,6 +71,9 @@ function keys(event: KeyboardEvent): void {
   } else if (command && event.shiftKey && key === 'o') {
     event.preventDefault();
     newConversation();
+  } else if (event.key === 'Escape' && drawer.value) {
+    event.preventDefault();
+    drawer.value = false;
   } else if (event.key === 'Escape' && running.value) {
     event.preventDefault();
     void stop();

@@ -48,13 +48,15 @@ export function Header() {
 
 function Welcome() {
   const here = place.value;
+  const small = (info.value?.model.parameters ?? Infinity) < 1e8;
+  const prompts = small ? t.value.sums : t.value.prompts;
   return (
     <div class="welcome">
       <Mark />
       <h2>{t.value.welcome}</h2>
       {info.value ? <p>{t.value.welcomeText(info.value.model.name, here)}</p> : null}
       <ul class="prompts">
-        {t.value.prompts.map((prompt) => (
+        {prompts.map((prompt) => (
           <li key={prompt}>
             <button type="button" disabled={sending.value !== null} onClick={() => void say(prompt, null)}>
               {prompt}
@@ -103,7 +105,7 @@ export function Messages() {
         tabIndex={0}
         role="log"
         aria-live="off"
-        aria-label={t.value.conversations}
+        aria-label={t.value.messages}
         onScroll={() => {
           const box = scroller.current;
           if (!box) return;
@@ -146,12 +148,9 @@ export function Messages() {
 function Status() {
   const figures = live.value?.figures.value;
   let used = figures?.context_used;
-  let speed = figures?.tokens_per_second ?? null;
-  if (!figures)
-    for (let at = path.value.length - 1; at >= 0 && used === undefined; at--) {
-      used = path.value[at]!.stats?.context_used;
-      speed = path.value[at]!.stats?.tokens_per_second ?? null;
-    }
+  // Of an answer that is whole it stands below the answer.
+  const speed = figures?.tokens_per_second;
+  for (let at = path.value.length - 1; at >= 0 && used === undefined; at--) used = path.value[at]!.stats?.context_used;
   const most = info.value?.model.max_context;
   const memory = load.value;
   const share = most && used ? Math.min(1, used / most) : 0;
@@ -198,7 +197,7 @@ export function Composer() {
   }, [draft.value]);
   useEffect(() => {
     // On a phone the keyboard would cover what there is to read.
-    if (matchMedia('(hover: hover)').matches) area.current?.focus();
+    if (matchMedia('(min-width: 860px)').matches) area.current?.focus();
   }, []);
   const submit = async () => {
     const text = draft.value.trim();

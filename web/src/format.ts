@@ -3,7 +3,7 @@ import type { Texts } from './texts';
 
 export function duration(seconds: number, t: Texts): string {
   const whole = Math.max(0, Math.round(seconds));
-  if (seconds < 10 && seconds > 0) return t.seconds(seconds < 1 ? seconds.toFixed(1) : String(whole));
+  if (seconds > 0 && seconds < 0.95) return t.seconds('<1');
   if (whole < 60) return t.seconds(String(whole));
   return t.minutes(Math.floor(whole / 60), whole % 60);
 }

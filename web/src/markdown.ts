@@ -17,7 +17,8 @@ const LINK = /^(https?:|mailto:)/i;
 const ATTRIBUTE = /^(?:(?:https?|mailto):|[^a-z]|[a-z+.-]+(?:[^a-z+.\-:]|$))/i;
 
 function parser(labels: Labels): MarkdownIt {
-  const md = new MarkdownIt({ html: false, linkify: true, breaks: false, typographer: false });
+  // Models end a line where they mean it, above all in thoughts.
+  const md = new MarkdownIt({ html: false, linkify: true, breaks: true, typographer: false });
   md.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
   md.validateLink = (url) => LINK.test(url.trim());
   md.use(math);

@@ -1,12 +1,11 @@
 // One message: a question or an answer, with what can be done with it.
 import { useSignal } from '@preact/signals';
-import type { ReadonlySignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { count, duration, rate } from './format';
 import { Icon } from './icons';
 import { GrowingMarkdown, Markdown, toClipboard } from './rendered';
-import { again, live, load, running, say, sending, t, tree, turnTo } from './store';
+import { again, live, load, running, say, sending, t, tree, turnTo, unfolded } from './store';
 import type { Live } from './store';
 import type { Message } from './types';
 
@@ -60,18 +59,30 @@ function CopyButton({ text, label }: { text: string; label: string }) {
   );
 }
 
-function Disclosure({ label, busy, children }: { label: ComponentChildren; busy?: boolean; children: () => ComponentChildren }) {
-  const open = useSignal(false);
+interface ThoughtProps {
+  id: string;
+  label: ComponentChildren;
+  busy: boolean;
+  children: () => ComponentChildren;
+}
+
+function Thought({ id, label, busy, children }: ThoughtProps) {
+  const open = unfolded.value.has(id);
+  const toggle = () => {
+    const now = new Set(unfolded.value);
+    if (!now.delete(id)) now.add(id);
+    unfolded.value = now;
+  };
   return (
-    <div class={open.value ? 'thought open' : 'thought'}>
-      <button type="button" class="thought-head" aria-expanded={open.value} onClick={() => (open.value = !open.value)}>
+    <div class={open ? 'thought open' : 'thought'}>
+      <button type="button" class="thought-head" aria-expanded={open} onClick={toggle}>
         <span class={busy ? 'thought-icon busy' : 'thought-icon'}>
           <Icon name="thought" />
         </span>
         <span class="thought-label">{label}</span>
         <Icon name="chevron" />
       </button>
-      {open.value ? <div class="thought-body">{children()}</div> : null}
+      {open ? <div class="thought-body">{children()}</div> : null}
     </div>
   );
 }
@@ -88,31 +99,22 @@ function Ticking({ since }: { since: () => number }) {
   return <>{t.value.thinkingFor(duration(Math.floor(Math.max(0, now.value - began) / 1000), t.value))}</>;
 }
 
-function ThoughtLive({ answer }: { answer: Live }) {
-  const phase = answer.phase.value;
-  if (phase === 'answering' && !answer.reasoning.value) return null;
-  if (phase === 'waiting' && !answer.reasoning.value) return null;
-  const seconds = answer.thoughtSeconds.value;
-  const label =
-    phase === 'answering' ? (
-      seconds === null ? t.value.thought : t.value.thoughtFor(duration(seconds, t.value))
-    ) : (
-      <Ticking since={() => answer.thoughtBegan} />
-    );
-  return (
-    <Disclosure label={label} busy={phase !== 'answering'}>
-      {() => <GrowingMarkdown text={answer.reasoning as ReadonlySignal<string>} />}
-    </Disclosure>
-  );
+function thoughtLabel(message: Message, growing: Live | null): ComponentChildren {
+  if (growing) {
+    if (growing.phase.value !== 'answering') return <Ticking since={() => growing.thoughtBegan} />;
+    const seconds = growing.thoughtSeconds.value;
+    return seconds === null ? t.value.thought : t.value.thoughtFor(duration(seconds, t.value));
+  }
+  if (message.state !== 'done' && !message.content) return t.value.thoughtStopped;
+  const seconds = message.stats?.thought_seconds;
+  return typeof seconds === 'number' && seconds > 0 ? t.value.thoughtFor(duration(seconds, t.value)) : t.value.thought;
 }
 
 function AnswerLive({ answer }: { answer: Live }) {
-  const waiting = answer.phase.value === 'waiting';
   const silent = answer.answer.value === '';
   return (
     <>
-      <ThoughtLive answer={answer} />
-      {waiting && silent ? (
+      {answer.phase.value === 'waiting' && silent ? (
         <p class="pending">
           <span class="dots" aria-hidden="true">
             <i />
@@ -142,27 +144,23 @@ function Figures({ message }: { message: Message }) {
 
 function Answer({ message }: { message: Message }) {
   const growing = live.value?.message.id === message.id ? live.value : null;
-  const seconds = message.stats?.thought_seconds;
-  const interrupted = message.state !== 'done' && !message.content;
+  // One element while it streams and after: whoever has opened it, or stands on it, goes on there.
+  const thought = growing ? growing.hasThought.value : message.reasoning.trim() !== '';
   return (
     <article class="message answer" aria-label={t.value.assistant}>
+      {thought ? (
+        <Thought
+          id={message.id}
+          label={thoughtLabel(message, growing)}
+          busy={growing !== null && growing.phase.value !== 'answering'}
+        >
+          {() => (growing ? <GrowingMarkdown text={growing.reasoning} /> : <Markdown text={message.reasoning} />)}
+        </Thought>
+      ) : null}
       {growing ? (
         <AnswerLive answer={growing} />
       ) : (
         <>
-          {message.reasoning.trim() ? (
-            <Disclosure
-              label={
-                interrupted
-                  ? t.value.thoughtStopped
-                  : typeof seconds === 'number' && seconds > 0
-                    ? t.value.thoughtFor(duration(seconds, t.value))
-                    : t.value.thought
-              }
-            >
-              {() => <Markdown text={message.reasoning} />}
-            </Disclosure>
-          ) : null}
           {message.content ? <Markdown text={message.content} /> : null}
           {message.state === 'stopped' ? <p class="mark-line">{t.value.stopped}</p> : null}
           {message.state === 'done' && message.finish_reason === 'length' ? (
@@ -174,7 +172,7 @@ function Answer({ message }: { message: Message }) {
           {message.state === 'failed' ? (
             <div class="failed">
               <p>
-                <strong>{t.value.failedReply}.</strong> {message.error?.code === 'context-full' ? t.value.full : message.error?.message}
+                <strong>{t.value.failedReply}.</strong> {message.error?.code?.startsWith('context-') ? t.value.full : message.error?.message}
               </p>
               <button type="button" class="button" onClick={() => void again(message)}>
                 {t.value.retry}

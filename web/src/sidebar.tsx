@@ -64,9 +64,13 @@ export function Sidebar() {
   const opened = drawer.value;
   useEffect(() => {
     if (!opened) return;
-    const before = document.activeElement as HTMLElement | null;
     root.current?.querySelector<HTMLElement>('.drawer-close')?.focus();
-    return () => before?.isConnected && before.focus();
+    return () => {
+      // What opened the list could not keep the focus: it cannot be reached while the list is open.
+      const now = document.activeElement;
+      if (now === null || now === document.body || root.current?.contains(now))
+        document.querySelector<HTMLElement>('.drawer-open')?.focus();
+    };
   }, [opened]);
   const groups = new Map<Age, Summary[]>();
   const now = new Date();
@@ -82,13 +86,6 @@ export function Sidebar() {
         class={opened ? 'sidebar shown' : 'sidebar'}
         aria-label={t.value.conversations}
         ref={root}
-        onKeyDown={(event) => {
-          if (event.key === 'Escape' && opened) {
-            event.preventDefault();
-            event.stopPropagation();
-            drawer.value = false;
-          }
-        }}
       >
         <div class="brand">
           <Mark />

@@ -207,16 +207,17 @@ export function newConversation(): void {
     notice.value = null;
     show(null);
   });
-  queueMicrotask(() => document.getElementById('question')?.focus());
+  // Behind the next drawing: a list that is open keeps the rest from the focus.
+  setTimeout(() => document.getElementById('question')?.focus(), 30);
 }
 
 let opens = 0;
 export async function open(id: string): Promise<void> {
   drawer.value = false;
   if (current(id)) return;
-  const mine = ++opens;
-  opening.value = true;
   leave();
+  const mine = opens;
+  opening.value = true;
   try {
     const opened = await api.get(id);
     if (mine === opens) {
@@ -260,6 +261,7 @@ export class Live {
   readonly thoughtSeconds = signal<number | null>(null);
   readonly figures = signal<{ tokens: number; tokens_per_second: number | null; context_used: number } | null>(null);
   readonly follower: Follower;
+  readonly hasThought = computed(() => this.phase.value === 'thinking' || this.reasoning.value !== '');
   /** When the thought began, in milliseconds of this browser's clock. */
   thoughtBegan = 0;
   private fresh = true;
@@ -368,9 +370,14 @@ export class Live {
 }
 
 export const live = signal<Live | null>(null);
+/** Messages whose thought is open. */
+export const unfolded = signal<ReadonlySet<string>>(new Set());
 
 function plain(markdown: string): string {
-  return markdown.replace(/[*_`#>$\\]/g, '').slice(0, 1500);
+  return markdown
+    .replace(/\\boxed\{([^{}]*)\}/g, '$1')
+    .replace(/[*_`#>$\\]/g, '')
+    .slice(0, 1500);
 }
 
 async function refreshTitle(id: string): Promise<void> {
@@ -548,6 +555,7 @@ export async function remove(id: string): Promise<void> {
 export async function eraseAll(): Promise<void> {
   try {
     await api.eraseAll();
+    choose({ system: '' }); // what somebody wrote, as the conversations are
     newConversation();
     await refreshList();
     notice.value = { text: t.value.erased, kind: 'done' };

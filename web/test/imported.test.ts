@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { webcrypto } from 'node:crypto';
 import { test } from 'node:test';
 import { fromMarkdown } from '../src/imported';
+
+// Node 18 keeps it out of the way.
+globalThis.crypto ??= webcrypto as Crypto;
 
 interface Exported {
   format: string;

@@ -13,11 +13,12 @@ test('the language is the one chosen, else the first of the browser that is ther
 test('both languages say as much', () => {
   assert.deepEqual(Object.keys(texts.zh).sort(), Object.keys(texts.en).sort());
   assert.equal(texts.zh.prompts.length, texts.en.prompts.length);
+  assert.equal(texts.zh.sums.length, texts.en.sums.length);
   assert.equal(texts.zh.keys.length, texts.en.keys.length);
 });
 
 test('durations', () => {
-  assert.equal(duration(0.42, texts.en), '0.4 s');
+  assert.equal(duration(0.42, texts.en), '<1 s');
   assert.equal(duration(12.3, texts.en), '12 s');
   assert.equal(duration(59.7, texts.en), '1 min 0 s');
   assert.equal(duration(125, texts.zh), '2 分 5 秒');

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from pocketr1.server.errors import RequestError
+from pocketr1.server.guard.headers import PAGE_POLICY
 
 __all__ = ["routes"]
 
@@ -46,6 +47,9 @@ class _File:
         data = self.place.read_bytes()
         tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
         headers = {"ETag": tag, "Cache-Control": self.caching, "X-DNS-Prefetch-Control": "off"}
+        if self.place.suffix == ".html":
+            # With 304 too, which has no type to tell it by: a browser takes the newest headers.
+            headers["Content-Security-Policy"] = PAGE_POLICY
         known = {each.strip() for each in request.headers.get("if-none-match", "").split(",")}
         if known & {tag, f"W/{tag}", "*"}:
             return Response(status_code=304, headers=headers)

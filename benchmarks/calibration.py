@@ -1,6 +1,7 @@
 """What calibration brings, and how it compares with llama.cpp's types and importance matrix.
 
     python benchmarks/calibration.py --work DIR [--llama-tools DIR --llama-python PYTHON]
+    python benchmarks/calibration.py --work DIR --llama-only --llama-tools … --models "outlier twin"
     python benchmarks/calibration.py --pages        the kept figures into the guides
 
 compresses Tiny R1 and its outlier twin, rounded plainly and calibrated with prompts of the kind it
@@ -9,7 +10,8 @@ held-out problems. With llama.cpp (its ``llama-quantize`` and ``llama-imatrix`` 
 that has llama-cpp-python) the same models are made in its types, with an importance matrix of the
 very text ours were calibrated with, and measured by it on the same tokens. Bits per weight count
 all tensors' bytes over all weights, for both. Writes DIR/calibration.json and prints a table;
-``figures/calibration.json``, copied from there, is what the guides show.
+``figures/calibration.json``, copied from there, is what the guides show. ``--keep`` puts the rows
+of the models and engines that were measured in place of the kept ones.
 """
 
 from __future__ import annotations
@@ -131,7 +133,9 @@ def _figures(compared: measure.Comparison | None) -> dict[str, Any]:
     return compared.divergence.to_dict()
 
 
-def llamas(source: Path, work: Path, text: Path, tools: Path, python: str) -> list[dict[str, Any]]:
+def llamas(
+    source: Path, work: Path, text: Path, tools: Path, python: str, problems: int = PROBLEMS
+) -> list[dict[str, Any]]:
     """Make the model in llama.cpp's types, with an importance matrix, and let it measure."""
     plain = work / "f16.gguf"
     export_gguf(source, plain, "f16", overwrite=True)
@@ -144,7 +148,8 @@ def llamas(source: Path, work: Path, text: Path, tools: Path, python: str) -> li
         line = [tools / "llama-quantize", "--imatrix", matrix, plain, out, kind, "2"]
         subprocess.run([*map(str, line)], check=True, capture_output=True)
         made.append(out)
-    sequences = [[list(each.ids), each.reasoning] for each in exchanges(source, held_out())]
+    replies = exchanges(source, held_out(problems))
+    sequences = [[list(each.ids), each.reasoning] for each in replies]
     script = Path(__file__).with_name("llama_divergences.py")
     answer = subprocess.run(
         [python, str(script), str(plain), *map(str, made)],
@@ -167,6 +172,15 @@ def llamas(source: Path, work: Path, text: Path, tools: Path, python: str) -> li
             }
         )
     return rows
+
+
+def kept_with(document: dict[str, Any], found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return the kept figures with new rows in place of those of the same model and engine."""
+    models = {name: list(rows) for name, rows in document["models"].items()}
+    for name, rows in found.items():
+        new = {row["engine"] for row in rows}
+        models[name] = [row for row in models.get(name, []) if row["engine"] not in new] + rows
+    return {**document, "models": models}
 
 
 def table(found: dict[str, list[dict[str, Any]]], chinese: bool = False) -> str:
@@ -243,6 +257,12 @@ def pages() -> dict[Path, str]:
     return {path: page_with(path, MARK, table(found, "zh" in path.parts)) for path in PAGES}
 
 
+def write_pages() -> None:
+    """Write the kept figures into the guides."""
+    for path, page in pages().items():
+        path.write_text(page, "utf-8")
+
+
 def sources(work: Path) -> Iterator[tuple[str, Path, Path, Path]]:
     """Yield name, checkpoint, directory and prompts of each model; the twin is made."""
     work.mkdir(parents=True, exist_ok=True)
@@ -264,21 +284,39 @@ def main() -> None:
     parser.add_argument("--pages", action="store_true", help="write the kept figures into guides")
     parser.add_argument("--llama-tools", type=Path, help="directory of llama.cpp's programs")
     parser.add_argument("--llama-python", help="a Python that has llama-cpp-python")
+    parser.add_argument("--llama-only", action="store_true", help="measure llama.cpp alone")
+    parser.add_argument("--models", metavar="NAMES", help="only these, separated by commas")
+    parser.add_argument("--problems", type=int, default=PROBLEMS, help="for llama.cpp alone")
+    parser.add_argument("--keep", action="store_true", help="into the kept figures and the guides")
     options = parser.parse_args()
+    with_llama = options.llama_tools is not None and options.llama_python is not None
     if options.pages:
-        for path, page in pages().items():
-            path.write_text(page, "utf-8")
+        write_pages()
         return
     if options.work is None:
         parser.error("--work or --pages")
+    if options.llama_only and not with_llama:
+        parser.error("--llama-only needs --llama-tools and --llama-python")
+    if options.problems != PROBLEMS and (options.keep or not options.llama_only):
+        parser.error(f"only figures of {PROBLEMS} problems are kept, or compared with ours")
     found: dict[str, list[dict[str, Any]]] = {}
     for name, source, work, prompts in sources(options.work):
-        found[name] = ours(source, work, prompts)
-        if options.llama_tools is not None and options.llama_python is not None:
-            text = work / "text.txt"
-            found[name] += llamas(source, work, text, options.llama_tools, options.llama_python)
-    document = json.dumps({"samples": SAMPLES, "problems": PROBLEMS, "models": found}, indent=1)
-    (options.work / "calibration.json").write_text(document + "\n", "utf-8")
+        if options.models is not None and name not in options.models.split(","):
+            continue
+        text = work / "text.txt"
+        found[name] = [] if options.llama_only else ours(source, work, prompts)
+        if with_llama:
+            if not text.exists():
+                bundle(source, work, prompts, "4 bits, groups of 64, calibrated")
+            tools, python = options.llama_tools, options.llama_python
+            found[name] += llamas(source, work, text, tools, python, options.problems)
+    document = {"samples": SAMPLES, "problems": options.problems, "models": found}
+    text_of = json.dumps(document, indent=1) + "\n"
+    (options.work / "calibration.json").write_text(text_of, "utf-8")
+    if options.keep:
+        merged = kept_with(json.loads(KEPT.read_text("utf-8")), found)
+        KEPT.write_text(json.dumps(merged, indent=1) + "\n", "utf-8")
+        write_pages()
     print(table(found))
 
 

@@ -18,21 +18,20 @@ import llama_cpp
 import numpy as np
 
 
-def log_probabilities(path: str, sequences: list[Any]) -> np.ndarray:
-    """Return the log probabilities of all tokens but each first, float64 (tokens, vocabulary)."""
-    longest = max(len(ids) for ids, _ in sequences)
-    model = llama_cpp.Llama(
-        path, n_ctx=longest + 8, n_threads=2, n_gpu_layers=0, logits_all=True, verbose=False
+def open_model(path: str, longest: int) -> llama_cpp.Llama:
+    """Load a model with room for sequences of that many tokens."""
+    return llama_cpp.Llama(
+        path, n_ctx=longest + 8, n_threads=1, n_gpu_layers=0, logits_all=True, verbose=False
     )
-    rows = []
-    for ids, _ in sequences:
-        model.reset()
-        model.eval(ids)
-        logits = np.array(model.scores[: len(ids) - 1], np.float64)
-        logits -= logits.max(axis=1, keepdims=True)
-        rows.append(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))
-    model.close()
-    return np.concatenate(rows)
+
+
+def log_probabilities(model: llama_cpp.Llama, ids: list[int]) -> np.ndarray:
+    """Return the log probabilities of all tokens but the first, float64 (tokens, vocabulary)."""
+    model.reset()
+    model.eval(ids)
+    logits = np.array(model.scores[: len(ids) - 1], np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
 def figures(divergences: np.ndarray) -> dict[str, Any]:
@@ -45,13 +44,19 @@ def figures(divergences: np.ndarray) -> dict[str, Any]:
 def main() -> None:
     """Answer the request."""
     sequences = json.load(sys.stdin)
-    reference = log_probabilities(sys.argv[1], sequences)
+    longest = max(len(ids) for ids, _ in sequences)
+    reference, *models = (open_model(path, longest) for path in sys.argv[1:])
+    # One sequence at a time: all log probabilities of a thousand would take gigabytes.
+    found: list[list[np.ndarray]] = [[] for _ in models]
+    for ids, _ in sequences:
+        right = log_probabilities(reference, ids)
+        for rows, model in zip(found, models, strict=True):
+            rows.append((np.exp(right) * (right - log_probabilities(model, ids))).sum(axis=1))
     replies = np.concatenate([np.arange(1, len(ids)) >= first for ids, first in sequences])
     answer = {}
-    for path in sys.argv[2:]:
-        other = log_probabilities(path, sequences)
-        found = (np.exp(reference) * (reference - other)).sum(axis=1)
-        answer[path] = {"replies": figures(found[replies]), "prompts": figures(found[~replies])}
+    for path, rows in zip(sys.argv[2:], found, strict=True):
+        row = np.concatenate(rows)
+        answer[path] = {"replies": figures(row[replies]), "prompts": figures(row[~replies])}
     json.dump(answer, sys.stdout)
 
 

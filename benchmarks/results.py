@@ -27,6 +27,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import serving_report
 from anchors import check, label, shape_of
 
 from pocketr1 import messages
@@ -106,7 +107,12 @@ def table(report: dict[str, Any]) -> str:
 
 
 def tables(report: dict[str, Any]) -> dict[str, str]:
-    """Return each table of a report as Markdown: `""` the first, `steps` that of the steps."""
+    """Return each table of a report as Markdown: `""` the first, `steps` that of the steps.
+
+    A server's are named by their scenarios.
+    """
+    if report["kind"] == "serving":
+        return serving_report.tables(report)
     if report["kind"] == "scenarios":
         whole = ScenarioReport.from_dict(report)
         shown = {"": _markdown(scenario_rows(whole))}
@@ -184,6 +190,8 @@ def _short(value: float) -> str:
 
 def plots(report: dict[str, Any], language: str) -> dict[str, str]:
     """Return each plot of a report as SVG, under the names of `tables`."""
+    if report["kind"] == "serving":
+        return serving_report.plots(report, language)
     if report["kind"] == "scenarios":
         drawn = {"": _scenarios_plot(report, language)}
         return {**drawn, "steps": _steps_plot(report, language)} if report["steps"] else drawn
@@ -334,6 +342,14 @@ def pages() -> dict[Path, str]:
     return renewed
 
 
+def write_pages() -> list[Path]:
+    """Write every page with a marked table anew; return the files."""
+    renewed = pages()
+    for path, page in renewed.items():
+        path.write_text(page, encoding="utf-8")
+    return list(renewed)
+
+
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
@@ -362,9 +378,7 @@ def main() -> int:
         print("\n".join(lines))
         return 0 if stands else 1
     elif options.command == "pages":
-        for path, page in pages().items():
-            path.write_text(page, encoding="utf-8")
-            print(path.relative_to(ROOT))
+        print("\n".join(str(path.relative_to(ROOT)) for path in write_pages()))
     else:
         print("\n".join(str(path.relative_to(ROOT)) for path in draw()))
     return 0

@@ -26,7 +26,7 @@ _NEEDED = {
 # The tests travel with the sources, so that a packager can run them; their data does not.
 # The page is shipped built; its sources come along for whoever builds all from source.
 _ROOMS = {"core", "src", "tests", "docs", "examples", "models", "web"}
-# 1.2 MB are the built page, which brings its fonts and libraries, and its pictures in the docs.
+# 1.2 MB are the built page, whose fonts and libraries it cannot fetch, and its pictures in docs.
 _LARGEST = 6_500_000  # bytes, unpacked, without models
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-__all__ = ["Bar", "Curve", "bar_chart", "curves_over_time"]
+__all__ = ["Bar", "Curve", "Line", "Panel", "bar_chart", "curves_over_time", "lines_against"]
 
 _FONT = 'font-family="system-ui, sans-serif" font-size="13"'
 _INK, _FAINT, _OURS, _THEIRS = "#1f2328", "#d0d7de", "#1a7f37", "#8c959f"
@@ -32,6 +32,23 @@ class Curve:
 
     title: str
     points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a panel: (x, y) points in order of x; ours: drawn in the other colour."""
+
+    label: str
+    points: Sequence[tuple[float, float]]
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Lines that share their axes; title: with the unit of y."""
+
+    title: str
+    lines: Sequence[Line]
 
 
 def bar_chart(title: str, caption: str, panels: Sequence[tuple[str, Sequence[Bar]]]) -> str:
@@ -109,6 +126,63 @@ def curves_over_time(title: str, caption: str, curves: Sequence[Curve]) -> str:
     height = y + 18
     parts.append(_text(12, height - 10, caption, size=11))
     return _document(_WIDTH, height, parts)
+
+
+def lines_against(title: str, caption: str, axis: str, panels: Sequence[Panel]) -> str:
+    """Return panels that share one axis from zero, with a tick where a line has a point.
+
+    axis: what it shows. Every panel has its own scale, from zero, and names its lines at their
+    ends. Raises ValueError where there is no point at all.
+    """
+    ticks = sorted({x for each in panels for line in each.lines for x, _ in line.points})
+    if not ticks:
+        raise ValueError("no points to draw")
+    left, right, panel, gap = 70, 110, 130, 34
+    room, most = _WIDTH - left - right, ticks[-1] or 1.0
+    parts = [_text(12, 24, title, size=16, weight="600")]
+    y = 50.0
+    for each in panels:
+        drawn = [line for line in each.lines if line.points]
+        if not drawn:
+            continue
+        high = max(value for line in drawn for _, value in line.points) or 1.0
+        parts.append(_text(left, y + 2, each.title, weight="600"))
+        top = y + 12
+        for share in (0.0, 0.5, 1.0):
+            height = top + (1 - share) * panel
+            parts.append(_line(left, height, left + room, height, _FAINT))
+            parts.append(_text(left - 8, height + 4, _number(share * high), anchor="end"))
+        ends = _apart([top + panel * (1 - line.points[-1][1] / high) for line in drawn])
+        for line, end in zip(drawn, ends, strict=True):
+            colour = _OURS if line.ours else _THEIRS
+            places = [
+                (left + room * x / most, top + panel * (1 - v / high)) for x, v in line.points
+            ]
+            text = " ".join(f"{x:.1f},{height:.1f}" for x, height in places)
+            parts.append(
+                f'<polyline points="{text}" fill="none" stroke="{colour}" stroke-width="2"/>'
+            )
+            parts += [
+                f'<circle cx="{x:.1f}" cy="{h:.1f}" r="3" fill="{colour}"/>' for x, h in places
+            ]
+            parts.append(_text(places[-1][0] + 8, end + 4, line.label))
+        for x in ticks:
+            place = left + room * x / most
+            parts.append(_text(place, top + panel + 16, _number(x), anchor="middle", size=11))
+        y = top + panel + gap
+    parts.append(_text(left + room, y + 2, axis, anchor="end"))
+    height = y + 30
+    parts.append(_text(12, height - 10, caption, size=11))
+    return _document(_WIDTH, height, parts)
+
+
+def _apart(heights: Sequence[float], least: float = 14.0) -> list[float]:
+    """Return heights of labels, moved down where two would lie upon each other."""
+    placed = dict.fromkeys(range(len(heights)), 0.0)
+    last = -math.inf
+    for number in sorted(placed, key=lambda number: heights[number]):
+        last = placed[number] = max(heights[number], last + least)
+    return [*placed.values()]
 
 
 def _range(low: float, high: float) -> tuple[float, float]:

@@ -58,8 +58,8 @@ class ChunkSize:
             self._extra.append((seconds - plain) / rows)
 
     def _plain_seconds(self, streams: int) -> float | None:
-        """Return what a step takes without prompts; of the next fewer answers that are known."""
-        known = [count for count in self._plain if count <= streams]
-        if not known:
+        """Return what a step takes without prompts; of the next fewer answers, or more."""
+        if not self._plain:
             return None
-        return median(self._plain[max(known)])
+        fewer = [count for count in self._plain if count <= streams]
+        return median(self._plain[max(fewer) if fewer else min(self._plain)])

@@ -269,6 +269,8 @@ class Engine:
         same arguments and the prompt's number as ``index``. ``prompts`` is read as room appears.
         A prompt that begins like one whose answer is being written shares its pages and computes
         only the rest; several answers to one prompt compute it once.
+        Within a memory budget they share the pages planned for one full context: where those run
+        out, the newest wait, and are computed again later.
         ``advance`` is told after each prompt and each step how many tokens that were; ``watch``
         sees each :class:`Generation` after each of its tokens, and may give it what comes next
         (:meth:`Generation.force`); it is not to iterate or close it.

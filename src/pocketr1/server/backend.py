@@ -61,6 +61,7 @@ class Task:
     think: let the reply open with a thought where the template does not; False: no thought at all.
     think_budget: most tokens of the thought, then it is closed; ``None``: any number.
     loop_check: close a thought, and end an answer, that goes round in circles.
+    ignore_eos: go on behind the model's end of text; for measurements, with ``max_tokens``.
     top_logprobs: how many alternatives to report with each token, 0 its own log probability alone;
         ``None``: none.
     json_schema: what the answer must match, as a JSON Schema; the thought is free. ``{}`` is any
@@ -76,6 +77,7 @@ class Task:
     think: bool = True
     think_budget: int | None = None
     loop_check: bool = True
+    ignore_eos: bool = False
     top_logprobs: int | None = None
     json_schema: Mapping[str, Any] | None = None
 

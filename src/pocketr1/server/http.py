@@ -136,12 +136,15 @@ class _Server(uvicorn.Server):
 
     def serve_until_stopped(self, sockets: list[socket.socket]) -> None:
         """Serve; raise what kept the application from starting."""
+        ended = ""
         try:
             self.run(sockets)
-        except SystemExit:  # uvicorn's word for an application that did not start
-            error = self._start_error
-            reason = type(error).__name__ if error is not None else "-"
-            raise error or ServerError("server-start", reason=reason) from None
+        except SystemExit as error:  # uvicorn's word for an application that did not start
+            ended = f"exit {error.code}"
+        if self._start_error is not None:
+            raise self._start_error
+        if ended:
+            raise ServerError("server-start", reason=ended)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(_tell_of_loop)

@@ -242,7 +242,8 @@ class LocalBackend:
         sampling = task.sampling.seeded()
         requests, replies = [], []
         for index in range(task.n):
-            requests.append(Request(array, sampling, task.max_tokens, self._ends, index))
+            ends = frozenset() if task.ignore_eos else self._ends
+            requests.append(Request(array, sampling, task.max_tokens, ends, index))
             reader: ReplyReader | PlainReader
             if plain:
                 reader = PlainReader(self._tokenizer)

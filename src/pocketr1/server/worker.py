@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +25,8 @@ Result = TypeVar("Result")
 
 # Between two looks, seconds, while a K/V store has pages to take and nobody asks.
 _TENDING_SECONDS = 0.01
+# How long a program's end waits for the thread's.
+_ENDING_SECONDS = 5.0
 
 
 @dataclass(eq=False)
@@ -67,6 +70,8 @@ class Worker:
         )
         self._thread.start()
         self.engine = opened.result()
+        # A program that ends without closing must not leave a step running into its own end.
+        atexit.register(self._finish)
 
     @property
     def load(self) -> Load:
@@ -107,6 +112,11 @@ class Worker:
     def join(self) -> None:
         """Wait for the thread's end."""
         self._thread.join()
+        atexit.unregister(self._finish)
+
+    def _finish(self) -> None:
+        self.stop()
+        self._thread.join(_ENDING_SECONDS)
 
     def _say(self, order: Callable[[], None]) -> bool:
         """Leave an order for between two turns; False where nobody is there to take it."""

@@ -28,3 +28,17 @@ def test_a_pages_table_is_the_kept_figures(
     made = importlib.import_module(script).pages()
     assert len(made) == count
     assert [path for path, page in made.items() if path.read_text("utf-8") != page] == []
+
+
+def test_new_rows_replace_those_of_the_same_model_and_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    kept_with = importlib.import_module("calibration").kept_with
+    old = [{"engine": "pocketr1", "name": "a"}, {"engine": "llama.cpp", "name": "b"}]
+    document = {"samples": 5, "models": {"twin": old, "tiny": [{"engine": "llama.cpp"}]}}
+    new = [{"engine": "llama.cpp", "name": "c"}]
+    merged = kept_with(document, {"twin": new})
+    assert merged["samples"] == 5
+    assert merged["models"] == {"twin": [old[0], new[0]], "tiny": [{"engine": "llama.cpp"}]}
+    assert document["models"]["twin"] == old

@@ -2,76 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
-import select
 import stat
-import struct
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pty_terminal import Terminal
 
 from pocketr1.cli.talk.commands import NAMES, show_help
 
 DIM = "\x1b[2m"
-
-
-class Terminal:
-    """A program in a pseudo-terminal of 40 columns, as on a phone."""
-
-    def __init__(self, line: list[str], environment: dict[str, str]) -> None:
-        master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 40, 0, 0))
-        self._process = subprocess.Popen(
-            line,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment},
-            start_new_session=True,
-            # Ctrl-C reaches the foreground of a controlling terminal only.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        os.close(slave)
-        self._master = master
-        self.seen = ""
-        self._place = 0
-
-    def wait_for(self, text: str, seconds: float = 30) -> str:
-        """Return what comes up to ``text``, from where the last wait ended."""
-        until = time.monotonic() + seconds
-        while (found := self.seen.find(text, self._place)) < 0:
-            left = until - time.monotonic()
-            assert left > 0, f"no {text!r} in {self.seen[self._place :]!r}"
-            if select.select([self._master], [], [], left)[0]:
-                try:
-                    data = os.read(self._master, 4096)
-                except OSError:  # Linux: the program has left
-                    data = b""
-                assert data, f"it ended without {text!r}: {self.seen[self._place :]!r}"
-                self.seen += data.decode("utf-8", "replace")
-        before, self._place = self.seen[self._place : found], found + len(text)
-        return before
-
-    def type(self, text: str) -> None:
-        os.write(self._master, text.encode())
-
-    def leave(self) -> int:
-        code = self._process.wait(timeout=30)
-        os.close(self._master)
-        return code
-
-    def kill(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
 
 
 @pytest.fixture

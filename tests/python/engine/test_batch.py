@@ -163,3 +163,22 @@ def test_given_tokens_come_where_they_are_given_and_nowhere_else(
             watch(plain)
         assert completion.token_ids == tuple(plain.token_ids)
         assert (completion.token_ids[4:6] == (9, index)) == (index in (1, 2))
+
+
+def test_within_a_memory_budget_answers_share_the_planned_pages(tiny_bundle: Path) -> None:
+    sampling = pocketr1.Sampling(temperature=1.0, seed=7)
+    prompts = [[3, 1, 4, 1, n] for n in range(6)]
+    with pocketr1.load(tiny_bundle, max_context=200, memory_budget="400MB") as planned:
+        together = list(planned.generate_many(prompts, sampling, max_tokens=150, stop_token_ids=()))
+        assert planned.plan is not None
+        assert planned.kv_bytes <= planned.plan.kv
+        assert len(together) == 6
+        for completion in together:
+            alone = planned.generate(
+                prompts[completion.index],
+                sampling,
+                max_tokens=150,
+                stop_token_ids=(),
+                index=completion.index,
+            )
+            assert completion.token_ids == tuple(token.id for token in alone)

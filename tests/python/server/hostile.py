@@ -24,7 +24,19 @@ from pocketr1.server.guard.body import read_json
 from pocketr1.server.guard.limits import Limits
 from pocketr1.server.http import RunningServer
 
-__all__ = ["ECHO", "STREAM", "Answer", "ask", "get", "patient", "post", "serving", "talk", "until"]
+__all__ = [
+    "CLIENT",
+    "ECHO",
+    "STREAM",
+    "Answer",
+    "ask",
+    "get",
+    "patient",
+    "post",
+    "serving",
+    "talk",
+    "until",
+]
 
 #: Long enough for a test that must not wait for it, short enough for one that does.
 SHORT = Limits(
@@ -36,6 +48,8 @@ SHORT = Limits(
     closing_seconds=1,
 )
 PATIENCE = 20.0
+#: Making a client takes longer than most tests; this one keeps no connection.
+CLIENT = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
 #: Routes of the tests beside those of the application: one returns the JSON it gets, one streams.
 ECHO = "/test/echo"
 STREAM = "/test/stream"
@@ -74,7 +88,7 @@ def patient(server: RunningServer) -> Iterator[None]:
     descriptors, threads = _descriptors(), threading.active_count()
     yield
     until(lambda: server.connections == 0)
-    assert httpx.get(server.url + "/health").status_code == 200
+    assert CLIENT.get(server.url + "/health").status_code == 200
     until(lambda: server.connections == 0 and server.requests == 0)
     until(lambda: _descriptors() <= descriptors)
     assert threading.active_count() <= threads + 1  # the loop's resolver or file thread

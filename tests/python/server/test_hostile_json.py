@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from fake_backend import Script
-from hostile import PATIENCE, SHORT, patient, serving
+from hostile import CLIENT, PATIENCE, SHORT, patient, serving
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +21,6 @@ CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 TOKENIZE, DETOKENIZE, TEMPLATE = "/tokenize", "/detokenize", "/apply-template"
 CONVERSATIONS, IMPORT = "/api/conversations", "/api/import"
 POSTS = [CHAT, TEXT, TOKENIZE, DETOKENIZE, TEMPLATE, CONVERSATIONS, IMPORT]
-CLIENT = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
 HELLO = [{"role": "user", "content": "hi"}]
 
 
@@ -118,7 +117,7 @@ def test_ids_no_vocabulary_has_are_refused(running: RunningServer, ids: str) -> 
     "number", ["-1", "1e300", "99999999999999999999", "NaN", "x", "0", "", "１"]
 )
 def test_a_number_in_a_query_that_is_none_is_refused(running: RunningServer, number: str) -> None:
-    response = httpx.get(f"{running.url}{CONVERSATIONS}", params={"limit": number})
+    response = CLIENT.get(f"{running.url}{CONVERSATIONS}", params={"limit": number})
     assert refused(response)
 
 

@@ -126,7 +126,7 @@ def test_a_search_that_climbs_finds_nothing(running: RunningServer, climb: str) 
     assert b"root:" not in answer.body
 
 
-@pytest.mark.parametrize("after", ["-1", "9" * 30, "1e300", "NaN", "x", "", "%00", "1.5"])
+@pytest.mark.parametrize("after", ["-1", "9" * 30, "1e300", "NaN", "x", "%00", "1.5"])
 def test_a_place_in_a_stream_that_is_none_is_refused(running: RunningServer, after: str) -> None:
     made = ask(running, post("/api/conversations", b"{}"))
     path = f"/api/conversations/{json.loads(made.body)['id']}/messages"

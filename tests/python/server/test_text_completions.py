@@ -67,6 +67,15 @@ def test_token_ids_are_a_prompt(server: RunningServer, backend: FakeBackend) -> 
     assert len(ask(server, prompt=[[72], [105]]).choices) == 2
 
 
+def test_the_end_of_the_text_is_ignored_where_that_is_asked_for(
+    server: RunningServer, backend: FakeBackend
+) -> None:
+    ask(server, extra_body={"ignore_eos": True})
+    assert backend.tasks[-1].ignore_eos
+    ask(server)
+    assert not backend.tasks[-1].ignore_eos
+
+
 def test_log_probabilities_have_the_old_shape(server: RunningServer) -> None:
     found = ask(server, logprobs=1).choices[0].logprobs
     assert "".join(found.tokens) == TEXT

@@ -10,15 +10,16 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from pocketr1 import messages
 from pocketr1.chat import Chat, Conversation
 from pocketr1.chat.history import Conversation as KeptConversation
 from pocketr1.chat.history import Outcome
+from pocketr1.cli import layout
 from pocketr1.cli.answer import Limits, Printer, decode_speed, reply_document, summarize
 from pocketr1.cli.interrupt import cancel_on_interrupt
-from pocketr1.cli.output import dim, fitted, print_error, say, show, show_table
+from pocketr1.cli.output import dim, is_terminal, print_error, say, show, show_table
 from pocketr1.cli.streamed import say_streamed, streamed_document
 from pocketr1.cli.talk import commands
 from pocketr1.cli.talk.files import default_name, save
@@ -166,7 +167,7 @@ class Talk:
         for number, (id, title, updated) in enumerate(found, 1):
             when = datetime.fromtimestamp(updated).strftime("%Y-%m-%d %H:%M")
             line = f"{number:2}  {title or messages.text('history-untitled')}"
-            print(fitted(line, sys.stderr), file=sys.stderr)
+            print(_flowed(line, sys.stderr), file=sys.stderr)
             print(dim(f"    {when}  {id}", sys.stderr), file=sys.stderr, flush=True)
         say("cli-chat-resume-how")
 
@@ -179,10 +180,10 @@ class Talk:
         )
         for message in self._kept.said()[-2:]:
             if message.role == "user":
-                show(fitted(f"> {message.content}", sys.stdout))
+                show(_flowed(f"> {message.content}", sys.stdout))
             else:
                 self._thought = message.reasoning
-                show(fitted(message.content, sys.stdout))
+                show(_flowed(message.content, sys.stdout))
 
     def _new(self, _rest: str) -> None:
         self._kept.begin_anew(self._kept.system)
@@ -211,7 +212,7 @@ class Talk:
     def _think(self, word: str) -> None:
         if word == "show" or not word:
             if self._thought:
-                show(dim(fitted(self._thought, sys.stdout), sys.stdout))
+                show(dim(_flowed(self._thought, sys.stdout), sys.stdout))
             else:
                 say("cli-chat-no-thought")
             return
@@ -349,6 +350,14 @@ class _Watch:
         if self.thought_from is None:
             return None
         return round((self.thought_to or monotonic()) - self.thought_from, 3)
+
+
+def _flowed(text: str, stream: TextIO) -> str:
+    """Return a text as it stands, its lines broken between words where a person reads it."""
+    if not is_terminal(stream):
+        return text
+    flow = layout.Flow(layout.width(stream))
+    return flow(text) + flow.finish()
 
 
 def _is_pause(error: EngineError) -> bool:

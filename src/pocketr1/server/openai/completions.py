@@ -35,13 +35,17 @@ _MAX_TOKENS = 16
 
 
 class CompletionRequest(CompletionFields):
-    """The body of ``/v1/completions``: prompt is a text, a list of texts, or token ids."""
+    """The body of ``/v1/completions``: prompt is a text, a list of texts, or token ids.
+
+    ignore_eos: go on behind the end of the text until max_tokens, to measure speed.
+    """
 
     prompt: str | list[str] | list[TokenId] | list[list[TokenId]]
     echo: bool | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     best_of: Annotated[int, Field(ge=1, le=128)] | None = None
     suffix: str | None = None
+    ignore_eos: bool | None = None
 
     def prompts(self) -> list[str | tuple[int, ...]]:
         """Return the prompts, each a text or token ids."""
@@ -84,6 +88,7 @@ class CompletionRequest(CompletionFields):
             stop=self.stops(),
             top_logprobs=self.logprobs,
             loop_check=False,
+            ignore_eos=bool(self.ignore_eos),
         )
 
 

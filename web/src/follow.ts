@@ -79,7 +79,10 @@ export class Follower {
         act(data as never);
       });
     };
-    on('waiting', (data: Parameters<Heard['waiting']>[0]) => this.heard.waiting(data));
+    on('waiting', (data: Parameters<Heard['waiting']>[0]) => {
+      // Behind the beginning it is an old one.
+      if (this.last === 0) this.heard.waiting(data);
+    });
     on('begun', (data: Parameters<Heard['begun']>[0]) => this.heard.begun(data));
     on('piece', (data: { kind: 'reasoning' | 'answer'; text: string }) => this.heard.piece(data.kind, data.text));
     on('stats', (data: Parameters<Heard['stats']>[0]) => this.heard.stats(data));

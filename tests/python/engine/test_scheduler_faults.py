@@ -32,6 +32,19 @@ def stored(tmp_path: Path) -> Iterator[Engine]:
         yield engine
 
 
+@pytest.fixture
+def adaptable(tmp_path: Path, tiny_checkpoint: Path) -> Iterator[Engine]:
+    path = tmp_path / "store"
+    with pocketr1.load(tiny_checkpoint, threads=1, max_context=1024, kv_store=path) as engine:
+        yield engine
+
+
+def adapt(engine: Engine) -> None:
+    rows = engine.spec.layers[0].kv_heads * engine.spec.head_dim
+    a = np.ones((1, engine.spec.hidden_size), np.float32)
+    engine.set_adapter("layers.0.k.weight", a, np.ones((rows, 1), np.float32))
+
+
 def store_of(engine: Engine) -> KVStore:
     assert engine.kv_store is not None
     return engine.kv_store
@@ -98,19 +111,26 @@ def test_of_one_that_was_hardly_begun_nothing_is_stored(stored: Engine) -> None:
 
 
 def test_what_an_adapter_changed_half_way_is_not_stored(
-    tmp_path: Path, tiny_checkpoint: Path
+    adaptable: Engine,
 ) -> None:
-    path = tmp_path / "store"
-    with pocketr1.load(tiny_checkpoint, threads=1, max_context=1024, kv_store=path) as engine:
-        scheduler, ticket = half_computed(engine, 320)
-        rows = engine.spec.layers[0].kv_heads * engine.spec.head_dim
-        a = np.ones((1, engine.spec.hidden_size), np.float32)
-        engine.set_adapter("layers.0.k.weight", a, np.ones((rows, 1), np.float32))
-        run(scheduler)
-        tend(scheduler)
-        store_of(engine).settle()
-        assert ticket.error is None
-        assert store_of(engine).stats.pages == 0
+    scheduler, ticket = half_computed(adaptable, 320)
+    adapt(adaptable)
+    run(scheduler)
+    tend(scheduler)
+    store_of(adaptable).settle()
+    assert ticket.error is None
+    assert store_of(adaptable).stats.pages == 0
+
+
+def test_what_was_left_to_store_when_an_adapter_changed_is_left_out(adaptable: Engine) -> None:
+    scheduler = Scheduler(adaptable, options())
+    scheduler.submit(request(adaptable, text(900), 1))
+    run(scheduler)
+    assert scheduler.tend()
+    adapt(adaptable)
+    tend(scheduler)
+    store_of(adaptable).settle()
+    assert store_of(adaptable).stats.pages <= 2
 
 
 def test_what_is_forgotten_while_it_is_computed_is_not_stored(stored: Engine) -> None:

@@ -19,7 +19,7 @@ from pocketr1.chat.reader import PlainReader, ReplyReader
 from pocketr1.engine import Engine, inspect
 from pocketr1.engine.constraint import Constraint
 from pocketr1.engine.generation import Request
-from pocketr1.engine.kvstore import inspect_store, prune
+from pocketr1.engine.kvstore import KVStore, inspect_store, prune
 from pocketr1.engine.loading import load
 from pocketr1.engine.scheduler import Scheduler, SchedulerOptions
 from pocketr1.engine.tokens import as_token_array
@@ -188,18 +188,15 @@ class LocalBackend:
         """Forget it, in memory and this model's part of the store."""
 
         def drop(scheduler: Scheduler) -> str:
-            scheduler.prefixes.forget()
+            scheduler.forget()
             scheduler.engine.trim_pages()
             store = scheduler.engine.kv_store
-            if store is None:
-                return ""
-            store.flush()
-            return store.identity.fingerprint.hex()[:12]
+            return "" if store is None else store.identity.fingerprint.hex()[:12]
 
         own = await asyncio.wrap_future(self._worker.call(drop))
         store = self._engine.kv_store
         if store is not None:
-            await self._apart(_erase, store.path, own)
+            await self._apart(_erase, store, own)
 
     async def close(self, grace: float = 0.0) -> None:
         """Take no more tasks, let those under way go on for ``grace`` seconds, end the rest.
@@ -335,10 +332,11 @@ def _stored(path: Path, own: str) -> tuple[int, int]:
     return sum(m.pages for m in report.models if m.id == own), report.file_bytes
 
 
-def _erase(path: Path, own: str) -> None:
-    """Delete a model's pages from a store, where there are any."""
+def _erase(store: KVStore, own: str) -> None:
+    """Delete a model's pages from a store, where there are any; those on their way to it too."""
+    store.settle()
     try:
-        prune(path, model=own)
+        prune(store.path, model=own)
     except UsageError:  # it holds nothing of this model
         return
     except EngineError as error:

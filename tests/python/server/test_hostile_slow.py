@@ -129,7 +129,9 @@ def test_a_byte_of_the_next_request_does_not_hide_that_a_client_hangs_up(
 
 def test_a_client_that_sends_much_ahead_is_cut(server: RunningServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
-        client.sendall(ENDLESS + b"G" * (SHORT.header_bytes + 1))
+        client.sendall(ENDLESS)
+        assert client.recv(100)
+        client.sendall(b"G" * (SHORT.header_bytes + 1))
         until(lambda: server.requests == 0)
 
 

@@ -73,13 +73,13 @@ class Client:
         when = perf_counter() if due is None else due
         return Asked(next(self._numbers), prompt_tokens, wanted, when)
 
-    async def send(self, asked: Asked) -> Asked:
-        """Send a recorded request."""
+    async def send(self, asked: Asked, **more: Any) -> Asked:
+        """Send a recorded request, with more fields than all have."""
         if self._model is None:
             _, models = await fetch_json(f"{self.server.url}/v1/models")
             self._model = models["data"][0]["id"]
         ids = prompt_ids(asked.number, asked.prompt_tokens, self._vocabulary, self._seed)
-        fields = {"model": self._model, **self.server.fields}
+        fields = {"model": self._model, **self.server.fields, **more}
         return await ask(f"{self.server.url}/v1/completions", ids, asked, fields)
 
 
@@ -95,7 +95,8 @@ async def long_prompts_beside(
     """Return streams that decode, prompts that came meanwhile, and the interval before these."""
     room = options.context - options.short - 8
     streams = [client.record(options.short, room) for _ in range(4)]
-    tasks = [asyncio.create_task(client.send(each)) for each in streams]
+    # With its probability each token is told, also one that ends inside a character.
+    tasks = [asyncio.create_task(client.send(each, logprobs=0)) for each in streams]
     await asyncio.sleep(options.settle)  # their own prompts are computed
     begin = perf_counter()
     await asyncio.sleep(options.quiet)

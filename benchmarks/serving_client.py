@@ -28,8 +28,9 @@ class Asked:
     """One request and what became of it; times by ``perf_counter``.
 
     due: when it was to be sent; sent: when it was sent the time it was taken; times: when each
-    piece of text came; tokens: as the server counts them; refused: how often it was told to come
-    again; error: what else went wrong; cut: ended by the client.
+    piece of text came, or each token where probabilities are asked for; tokens: as the server
+    counts them; refused: how often it was told to come again; error: what else went wrong; cut:
+    ended by the client.
     """
 
     number: int
@@ -126,7 +127,7 @@ def _read(asked: Asked, lines: Sequence[tuple[float, bytes]]) -> None:
         if "error" in event:
             asked.error = json.dumps(event["error"])[:300]
             return
-        if any(choice.get("text") for choice in event.get("choices", ())):
+        if any(c.get("text") or c.get("logprobs") for c in event.get("choices", ())):
             asked.times.append(time)
         asked.tokens = (event.get("usage") or {}).get("completion_tokens", asked.tokens)
 

@@ -64,7 +64,8 @@ class PocketR1Error(Exception):
         return messages.text(self.code, "mend", **self.params)
 
     def __str__(self) -> str:
-        return f"{self.what} {self.mend}".strip()
+        space = "" if messages.language() == "zh" else " "
+        return f"{self.what}{space}{self.mend}".strip()
 
 
 class UsageError(PocketR1Error):

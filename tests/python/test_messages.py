@@ -57,6 +57,24 @@ def test_a_text_takes_the_same_parameters_in_both_languages(code: str) -> None:
     assert bool(text.mend_en) == bool(text.mend_zh)
 
 
+def test_what_and_mend_are_joined_as_the_language_has_it() -> None:
+    error = errors.HistoryError("history-busy", path="P")
+    try:
+        messages.set_language("zh")
+        assert str(error) == "另一个进程一直锁定 P 中的对话。请稍后再试，或结束另一进程。"
+        messages.set_language("en")
+        assert "locked. Try again" in str(error)
+    finally:
+        messages.set_language(None)
+
+
+def test_chinese_has_one_word_for_one_thing() -> None:
+    """People are 您, replies 回答, and a system prompt is 系统提示词: on the page too."""
+    page = (SOURCE.parents[1] / "web" / "src" / "texts.ts").read_text(encoding="utf-8")
+    texts = [*(t.what_zh + t.mend_zh for t in CATALOG.values()), page]
+    assert [t for t in texts if re.search("你|回复|系统提示(?!词)", t)] == []
+
+
 def test_a_code_stands_in_one_catalog_only() -> None:
     rooms = [room for room in vars(messages).values() if hasattr(room, "TEXTS")]
     assert sum(len(room.TEXTS) for room in rooms) == len(CATALOG)

@@ -7,8 +7,6 @@ export class ApiError extends Error {
     readonly status: number,
     readonly code: string | null,
     message: string,
-    /** Seconds after which to ask again, where the server said so. */
-    readonly retryAfter: number | null = null,
   ) {
     super(message);
   }
@@ -31,8 +29,7 @@ async function failure(response: Response): Promise<ApiError> {
   } catch {
     // Not ours: a proxy's page, say.
   }
-  const after = Number(response.headers.get('Retry-After'));
-  return new ApiError(response.status, code, message, Number.isFinite(after) && after > 0 ? after : null);
+  return new ApiError(response.status, code, message);
 }
 
 async function ask(method: string, path: string, body?: unknown): Promise<Response> {

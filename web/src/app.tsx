@@ -10,7 +10,7 @@ import { Icon } from './icons';
 import { MenuLayer } from './menu';
 import { Sidebar } from './sidebar';
 import {
-  announcement, begin, conversation, dialog, drawer, language, newConversation, notice, nudge, openAddressed, refreshLoad, running,
+  announcement, begin, catchUp, conversation, dialog, drawer, language, newConversation, notice, nudge, openAddressed, refreshLoad, running,
   stop, t, theme,
 } from './store';
 
@@ -26,15 +26,9 @@ function Toast() {
       {now ? (
         <div class={`toast ${now.kind}`}>
           <p>{now.text}</p>
-          {now.action ? (
-            <button type="button" class="button" onClick={now.action.act}>
-              {now.action.label}
-            </button>
-          ) : (
-            <button type="button" class="icon-button small" aria-label={t.value.dismiss} onClick={() => (notice.value = null)}>
-              <Icon name="close" />
-            </button>
-          )}
+          <button type="button" class="icon-button small" aria-label={t.value.dismiss} onClick={() => (notice.value = null)}>
+            <Icon name="close" />
+          </button>
         </div>
       ) : null}
     </div>
@@ -108,8 +102,11 @@ addEventListener('keydown', keys);
 addEventListener('popstate', openAddressed);
 addEventListener('online', nudge);
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden) nudge();
+  if (document.hidden) return;
+  nudge();
+  void catchUp();
 });
+addEventListener('focus', () => void catchUp());
 visualViewport?.addEventListener('resize', fit);
 visualViewport?.addEventListener('scroll', fit);
 fit();

@@ -7,7 +7,7 @@ import { openMenu } from './menu';
 import { OneMessage, sends } from './message';
 import { actionsFor } from './sidebar';
 import {
-  changeSettings, choices, conversation, dialog, drawer, info, live, load, newConversation, opening, path, place, running,
+  again, changeSettings, conversation, dialog, drawer, info, live, load, newConversation, opening, path, place, running,
   say, sending, settings, stop, t, thinks,
 } from './store';
 
@@ -68,6 +68,17 @@ function Welcome() {
   );
 }
 
+/** Below a question that has no answer: it was imported so. */
+function Unanswered({ question }: { question: string }) {
+  return (
+    <div class="row">
+      <button type="button" class="button" onClick={() => void again(question)}>
+        {t.value.answer}
+      </button>
+    </div>
+  );
+}
+
 const NEAR = 48; // pixels from the end that count as being there
 
 export function Messages() {
@@ -121,9 +132,10 @@ export function Messages() {
           ) : sending.value ? null : (
             <Welcome />
           )}
-          {sending.value?.text ? (
+          {shown[shown.length - 1]?.role === 'user' && sending.value === null ? <Unanswered question={last!} /> : null}
+          {sending.value ? (
             <article class="message question sending" aria-label={t.value.you}>
-              <div class="bubble">{sending.value.text}</div>
+              <div class="bubble">{sending.value}</div>
             </article>
           ) : null}
         </div>
@@ -205,11 +217,12 @@ export function Composer() {
     const kept = draft.value;
     draft.value = '';
     const last = path.value[path.value.length - 1];
+    // Behind a question that has no answer nothing can follow: this one stands beside it.
+    const parent = last?.role === 'user' ? last.parent : (last?.id ?? null);
     // A failed question is not lost.
-    if (!(await say(text, last?.id ?? null)) && !draft.value) draft.value = kept;
+    if (!(await say(text, parent)) && !draft.value) draft.value = kept;
   };
-  const toggle = () =>
-    void changeSettings({ ...settings.value, think: !thinks.value }, conversation.value?.system ?? choices.value.system ?? '');
+  const toggle = () => void changeSettings({ ...settings.value, think: !thinks.value });
   return (
     <div class="composer">
       <form

@@ -2,6 +2,8 @@
 import type { Failure, Message } from './types';
 
 export interface Heard {
+  /** The model is full; the server asks it again in `retry_after` seconds. */
+  waiting(data: { retry_after: number }): void;
   begun(data: { prompt_tokens: number; cached_tokens: number; thinking: boolean }): void;
   piece(kind: 'reasoning' | 'answer', text: string): void;
   stats(data: { tokens: number; tokens_per_second: number | null; context_used: number }): void;
@@ -24,6 +26,8 @@ export interface Source {
 
 const CLOSED = 2;
 const LONGEST_PAUSE = 8000; // milliseconds
+// They tell of a moment, without a number of their own.
+const passing = new Set(['waiting', 'stats']);
 
 /** One reader of one reply. */
 export class Follower {
@@ -62,7 +66,7 @@ export class Follower {
       source.addEventListener(type, (event) => {
         if (this.finished || this.source !== source) return;
         const id = Number(event.lastEventId);
-        if (type !== 'stats' && Number.isSafeInteger(id) && id > 0) {
+        if (!passing.has(type) && Number.isSafeInteger(id) && id > 0) {
           if (id <= this.last) return; // heard before the connection broke
           this.last = id;
         }
@@ -75,6 +79,10 @@ export class Follower {
         act(data as never);
       });
     };
+    on('waiting', (data: Parameters<Heard['waiting']>[0]) => {
+      // Behind the beginning it is an old one.
+      if (this.last === 0) this.heard.waiting(data);
+    });
     on('begun', (data: Parameters<Heard['begun']>[0]) => this.heard.begun(data));
     on('piece', (data: { kind: 'reasoning' | 'answer'; text: string }) => this.heard.piece(data.kind, data.text));
     on('stats', (data: Parameters<Heard['stats']>[0]) => this.heard.stats(data));

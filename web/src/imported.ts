@@ -3,6 +3,7 @@
 const YOU = new Set(['You', '我', '你']);
 const SYSTEM = new Set(['System prompt', '系统提示词', 'System', '系统提示']);
 const THOUGHT = /^> \*\*[^*\n]+\*\*\s*$/;
+const FENCE = /^ {0,3}(`{3,}(?!.*`)|~{3,})/;
 
 interface Part {
   role: 'user' | 'assistant';
@@ -19,10 +20,10 @@ export function fromMarkdown(text: string, fileName: string, now = Date.now() / 
   const parts: Part[] = [];
   let fence = '';
   for (const line of lines) {
-    const mark = /^\s{0,3}(`{3,}|~{3,})/.exec(line)?.[1];
+    const mark = FENCE.exec(line);
     const wasFenced = fence !== '';
-    if (mark && !fence) fence = mark;
-    else if (mark && mark[0] === fence[0] && mark.length >= fence.length && line.trim() === mark) fence = '';
+    if (mark && !fence) fence = mark[1]!;
+    else if (mark?.[1]!.startsWith(fence) && !line.slice(mark[0].length).trim()) fence = '';
     const heading = wasFenced ? undefined : /^## (.+)$/.exec(line)?.[1]?.trim();
     const last = parts[parts.length - 1];
     if (!wasFenced && !title && !last && /^# /.test(line)) {
@@ -36,7 +37,8 @@ export function fromMarkdown(text: string, fileName: string, now = Date.now() / 
     } else if (heading !== undefined && !last && SYSTEM.has(heading)) {
       into = system;
     } else {
-      into?.push(line);
+      // A heading of the text itself was written one space in.
+      into?.push(!wasFenced && line.startsWith(' ## ') ? line.slice(1) : line);
     }
   }
   if (!parts.length || parts[0]!.role !== 'user') throw new Error(`${fileName}: no question in it`);

@@ -121,7 +121,7 @@ function AnswerLive({ answer }: { answer: Live }) {
             <i />
             <i />
           </span>
-          {load.value?.waiting ? t.value.waiting : t.value.reading}
+          {answer.crowded.value ? t.value.crowded : load.value?.waiting ? t.value.waiting : t.value.reading}
         </p>
       ) : null}
       {silent ? null : <GrowingMarkdown text={answer.answer} />}
@@ -174,7 +174,7 @@ function Answer({ message }: { message: Message }) {
               <p>
                 <strong>{t.value.failedReply}.</strong> {message.error?.code?.startsWith('context-') ? t.value.full : message.error?.message}
               </p>
-              <button type="button" class="button" onClick={() => void again(message)}>
+              <button type="button" class="button" onClick={() => message.parent !== null && void again(message.parent)}>
                 {t.value.retry}
               </button>
             </div>
@@ -191,7 +191,7 @@ function Answer({ message }: { message: Message }) {
             aria-label={t.value.regenerate}
             title={t.value.regenerate}
             disabled={running.value !== null || sending.value !== null}
-            onClick={() => void again(message)}
+            onClick={() => message.parent !== null && void again(message.parent)}
           >
             <Icon name="again" />
           </button>

@@ -21,7 +21,7 @@ function system(): string {
 }
 
 function change(wanted: Settings): void {
-  void changeSettings(wanted, system());
+  void changeSettings(wanted);
 }
 
 interface NumberProps {

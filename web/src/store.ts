@@ -38,6 +38,11 @@ export function choose(change: Choices): void {
   }
 }
 
+// Another tab has chosen: what is kept here must not be written over it.
+addEventListener('storage', (event) => {
+  if (event.key === KEPT || event.key === null) choices.value = readChoices();
+});
+
 export const language = computed<Language>(() => firstLanguage(choices.value.language ?? null, navigator.languages));
 export const t = computed(() => texts[language.value]);
 /** Where the model and the conversations are, in words. */
@@ -50,8 +55,7 @@ export const theme = computed<Theme>(() => choices.value.theme ?? 'auto');
 
 export interface Notice {
   text: string;
-  kind: 'error' | 'done' | 'wait';
-  action?: { label: string; act: () => void };
+  kind: 'error' | 'done';
 }
 export const notice = signal<Notice | null>(null);
 /** What a screen reader is told, politely. */
@@ -171,9 +175,8 @@ export const running = computed(() => {
   const last = path.value[path.value.length - 1];
   return last?.state === 'running' ? last : null;
 });
-/** A question that is being sent; or waits because the model is busy. */
-export const sending = signal<{ text: string; wait: number | null } | null>(null);
-let giveUp: (() => void) | null = null;
+/** The question that is being sent; empty: another answer is asked for. */
+export const sending = signal<string | null>(null);
 
 function current(id: string): boolean {
   return conversation.value?.id === id;
@@ -246,7 +249,6 @@ export function openAddressed(): void {
 
 function leave(): void {
   opens++;
-  giveUp?.();
   live.value?.follower.stop();
   live.value = null;
 }
@@ -257,6 +259,8 @@ export class Live {
   readonly reasoning = signal('');
   readonly answer = signal('');
   readonly phase = signal<'waiting' | 'thinking' | 'answering'>('waiting');
+  /** The model is full; the server waits for room. */
+  readonly crowded = signal(false);
   readonly connected = signal(true);
   readonly thoughtSeconds = signal<number | null>(null);
   readonly figures = signal<{ tokens: number; tokens_per_second: number | null; context_used: number } | null>(null);
@@ -278,7 +282,12 @@ export class Live {
     this.answer.value = message.content;
     const began = joined ? Math.min(message.created * 1000, Date.now()) : Date.now();
     this.follower = new Follower(message.id, {
+      waiting: () => {
+        if (!this.crowded.value) announcement.value = t.value.crowded;
+        this.crowded.value = true;
+      },
       begun: ({ thinking }) => {
+        this.crowded.value = false;
         this.thoughtBegan = joined ? began : Date.now();
         if (thinking) this.phase.value = 'thinking';
       },
@@ -407,66 +416,63 @@ export function nudge(): void {
   live.value?.follower.nudge();
 }
 
+let caughtUp = 0; // milliseconds
+
+/** Sees what another tab, another device or the terminal has changed meanwhile. */
+export async function catchUp(): Promise<void> {
+  if (Date.now() - caughtUp < 1000) return;
+  caughtUp = Date.now();
+  void refreshList();
+  const opened = conversation.value;
+  const busy = () => live.value !== null || sending.value !== null || !opened || conversation.value !== opened;
+  if (!opened || busy()) return;
+  try {
+    const kept = await api.get(opened.id);
+    if (busy()) return;
+    const shown = path.value[path.value.length - 1]?.id;
+    const goesOn = !shown || new Tree(kept.messages).path(kept.leaf).some((message) => message.id === shown);
+    conversation.value = { ...kept, leaf: goesOn ? kept.leaf : opened.leaf };
+    attach();
+  } catch (error) {
+    if (busy() || !(error instanceof ApiError) || error.status !== 404) return;
+    show(null);
+    complain(error);
+  }
+}
+
 // ---- asking
 
-/** Does `act`, and does it again after a while as long as the model is busy. */
-async function patiently<T>(text: string, act: () => Promise<T>): Promise<T | null> {
-  let given = false;
-  sending.value = { text, wait: null };
-  try {
-    for (;;) {
-      try {
-        const done = await act();
-        notice.value = null;
-        return done;
-      } catch (error) {
-        if (!(error instanceof ApiError) || error.status !== 429) throw error;
-        const until = Date.now() + Math.min(Math.max(error.retryAfter ?? 3, 1), 60) * 1000;
-        while (!given && Date.now() < until) {
-          const wait = Math.ceil((until - Date.now()) / 1000);
-          sending.value = { text, wait };
-          notice.value = {
-            kind: 'wait',
-            text: t.value.busy(wait),
-            action: { label: t.value.cancel, act: () => giveUp?.() },
-          };
-          await new Promise<void>((resolve) => {
-            const timer = setTimeout(resolve, 1000);
-            giveUp = () => {
-              given = true;
-              clearTimeout(timer);
-              resolve();
-            };
-          });
-        }
-        if (given) {
-          notice.value = null;
-          return null;
-        }
-      }
-    }
-  } finally {
-    giveUp = null;
-    sending.value = null;
-  }
+/** A question whose sending broke off: the server may have it all the same. */
+let lost: { conversation: string; parent: string | null; text: string; known: Set<string> } | null = null;
+
+/** Returns the lost question, where this is it and the server has it. */
+async function found(id: string, parent: string | null, text: string): Promise<{ user: Message; reply: Message } | null> {
+  if (lost?.conversation !== id || lost.parent !== parent || lost.text !== text) return null;
+  const { messages } = await api.get(id);
+  const known = lost.known;
+  const user = messages.find(
+    (one) => one.role === 'user' && one.parent === parent && one.content === text && !known.has(one.id),
+  );
+  const reply = user && messages.find((one) => one.parent === user.id);
+  return reply ? { user, reply } : null;
 }
 
 /** Sends a question below `parent`; true once the server has it. */
 export async function say(text: string, parent: string | null): Promise<boolean> {
-  if (sending.value) return false;
+  if (sending.value !== null) return false;
   const mine = opens;
   let at = conversation.value;
+  sending.value = text;
   try {
-    const done = await patiently(text, async () => {
-      if (!at) {
-        const { settings: wanted, system } = choices.value;
-        at = await api.create({ ...(wanted ? { settings: wanted } : {}), ...(system ? { system } : {}) });
-        if (mine === opens) show(at);
-      }
-      return { ...(await api.say(at.id, { parent, content: text })), id: at.id };
-    });
-    if (!done) return false;
-    if (current(done.id)) {
+    if (!at) {
+      const { settings: wanted, system } = choices.value;
+      at = await api.create({ ...(wanted ? { settings: wanted } : {}), ...(system ? { system } : {}) });
+      if (mine === opens) show(at);
+    }
+    const done = (await found(at.id, parent, text)) ?? (await api.say(at.id, { parent, content: text }));
+    lost = null;
+    if (current(at.id)) {
+      notice.value = null;
       batch(() => {
         put(done.user, done.reply.id);
         put(done.reply, done.reply.id);
@@ -477,28 +483,34 @@ export async function say(text: string, parent: string | null): Promise<boolean>
     void refreshLoad();
     return true;
   } catch (error) {
+    if (at && error instanceof ApiError && error.status === 0)
+      lost = { conversation: at.id, parent, text, known: new Set(at.messages.map((one) => one.id)) };
     complain(error);
     return false;
+  } finally {
+    sending.value = null;
   }
 }
 
-/** Asks for another answer to the question that `reply` answers. */
-export async function again(reply: Message): Promise<void> {
+/** Asks for an answer to a question; beside those that it has. */
+export async function again(question: string): Promise<void> {
   const opened = conversation.value;
-  const parent = reply.parent;
-  if (!opened || parent === null || sending.value || running.value) return;
+  if (!opened || sending.value !== null || running.value) return;
+  sending.value = '';
   try {
-    const done = await patiently('', () => api.again(opened.id, { parent }));
-    if (!done || !current(opened.id)) return;
-    put(done.reply, done.reply.id);
+    const { reply } = await api.again(opened.id, { parent: question });
+    if (!current(opened.id)) return;
+    notice.value = null;
+    put(reply, reply.id);
     attach(true);
   } catch (error) {
     complain(error);
+  } finally {
+    sending.value = null;
   }
 }
 
 export async function stop(): Promise<void> {
-  giveUp?.();
   const message = running.value;
   if (!message) return;
   try {
@@ -580,13 +592,14 @@ export async function importFile(file: File): Promise<void> {
   }
 }
 
-/** Settings for the open conversation and for those to come. */
-export async function changeSettings(wanted: Settings, system: string): Promise<void> {
-  choose({ settings: wanted, system });
+/** Settings for the open conversation and for those to come; without a `system`, both keep theirs. */
+export async function changeSettings(wanted: Settings, system?: string): Promise<void> {
+  const given = system !== undefined;
+  choose({ settings: wanted, ...(given ? { system } : {}) });
   const opened = conversation.value;
   if (!opened) return;
   try {
-    const changed = await api.change(opened.id, { settings: wanted, system: system || null });
+    const changed = await api.change(opened.id, { settings: wanted, ...(given ? { system: system || null } : {}) });
     if (conversation.value?.id === opened.id)
       conversation.value = { ...conversation.value, settings: changed.settings, system: changed.system };
   } catch (error) {

@@ -39,6 +39,7 @@ function reader(over: Heard['over'] = () => Promise.resolve('running')) {
   const log: string[] = [];
   let text = '';
   const heard: Heard = {
+    waiting: ({ retry_after }) => log.push(`waiting ${retry_after}`),
     begun: () => log.push('begun'),
     piece: (kind, more) => (text += kind === 'answer' ? more : `(${more})`),
     stats: ({ tokens }) => log.push(`stats ${tokens}`),
@@ -147,6 +148,18 @@ test('when the network is back, a broken connection is made anew and a good one 
   follower.nudge();
   assert.equal(sources.length, 2);
   assert.ok(sources[0]!.closed);
+  follower.stop();
+});
+
+test('waiting for room is told until the answer begins', () => {
+  const { follower, sources, log, text } = reader();
+  follower.start();
+  sources[0]!.send('waiting', { retry_after: 2 });
+  sources[0]!.send('begun', { thinking: false }, '1');
+  sources[0]!.send('waiting', { retry_after: 4 }, '1');
+  sources[0]!.send('piece', { kind: 'answer', text: 'a' }, '2');
+  assert.deepEqual(log, ['waiting 2', 'begun']);
+  assert.equal(text(), 'a');
   follower.stop();
 });
 

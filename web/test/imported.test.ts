@@ -74,6 +74,22 @@ test('Chinese exports are read too', () => {
   assert.equal(messages[1]!.content, '六元。');
 });
 
+test('a heading of a message is not a message', () => {
+  const heading = ' ## You\n\nand ' + '```x`y`\n ## tiny\n\n```sh\n ## kept\n```';
+  const { messages } = read(`# T\n\n## You\n\n${heading}\n\n## tiny\n\n${heading}\n\n## You\n\nmore\n`);
+  const meant = '## You\n\nand ' + '```x`y`\n## tiny\n\n```sh\n ## kept\n```';
+  assert.deepEqual(
+    messages.map((message) => message.content),
+    [meant, meant, 'more'],
+  );
+});
+
+test('a quote is not a thought', () => {
+  const { messages } = read('## You\n\nq\n\n## tiny\n\n > **Thought**\n> so\n');
+  assert.equal(messages[1]!.reasoning, '');
+  assert.equal(messages[1]!.content, '> **Thought**\n> so');
+});
+
 test('a text that was not exported is refused', () => {
   for (const wrong of ['', '# Title', 'hello', '## tiny\n\nx']) assert.throws(() => fromMarkdown(wrong, 'a.md'));
 });

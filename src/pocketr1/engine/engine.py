@@ -498,10 +498,14 @@ class Engine:
         *,
         seen: int,
         hook: Callable[[str, npt.NDArray[np.float32]], None] | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> npt.NDArray[np.float32]:
-        """Compute rows of any sequences; return float32 logits, (len(logits_for), vocab)."""
+        """Compute rows of any sequences; return float32 logits, (len(logits_for), vocab).
+
+        interrupted: ends a governor's pause, with PausedError.
+        """
         if self._governor is not None:
-            self._governor.tend(lambda: self._cancels != seen)
+            self._governor.tend(lambda: self._cancels != seen, interrupted)
         if self._cancels != seen:
             raise CancelledError("cancelled")
         logits = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from pocketr1.machine import Power
 if TYPE_CHECKING:
     from pocketr1.engine.engine import Engine
 
-__all__ = ["Event", "Governor"]
+__all__ = ["Event", "Governor", "PausedError"]
 
 # Between two looks at the sensors, seconds.
 _LOOK_SECONDS = 1.0
@@ -26,6 +27,10 @@ _LOOK_SECONDS = 1.0
 _NAP_SECONDS = 0.1
 # Above which a low battery is low no more, percent.
 _RECOVERED = LOW_BATTERY + 5
+
+
+class PausedError(Exception):
+    """A pause for heat was interrupted before a step: nothing was computed, try again."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,8 @@ class Governor:
     as a model and its draft model, may share one.
 
     care: what to mind. on_event: is told each :class:`Event`, by the thread that computes; what it
-    raises ends the step. events: the last hundred. sensors, clock (seconds) and sleep stand for the
-    machine's in tests.
+    raises is dropped, as no answer is to end for a remark. events: the last hundred. sensors, clock
+    (seconds) and sleep stand for the machine's in tests.
     """
 
     def __init__(
@@ -117,6 +122,15 @@ class Governor:
         """Let it give back a cache, after those added before and before any pinned weights."""
         self._caches.append(relief)
 
+    def remove(self, relief: Relief) -> None:
+        """Let it mind a cache, or weights, no more; they take again what they gave back."""
+        for held in (self._caches, self._weights):
+            if relief in held:
+                held.remove(relief)
+        given = self._given.pop(relief, 0)
+        if given:
+            relief.take_again(given)
+
     def trim(self, level: int) -> None:
         """Give memory back before the next step; for Android's ``onTrimMemory``, from any thread.
 
@@ -128,15 +142,22 @@ class Governor:
         trim_share(level)
         self._trims.append(level)
 
-    def tend(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+    def tend(
+        self,
+        cancelled: Callable[[], bool] = lambda: False,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Look at the sensors if it is time, act, and sleep while paused, until ``cancelled()``.
 
         A cancel of any of its engines ends the pause too: a draft model pauses for its model.
-        Raises EngineError (``battery-stop``) where the battery is too low to go on.
+        Raises EngineError (``battery-stop``) where the battery is too low to go on, PausedError
+        where the pause was ``interrupted()``.
         """
         self._look_if_due()
         cancels = self._cancels()
         while self.paused and not cancelled() and self._cancels() == cancels:
+            if interrupted():
+                raise PausedError
             self._sleep(_NAP_SECONDS)
             self._look_if_due()
         if self._stopped is not None:
@@ -164,12 +185,7 @@ class Governor:
 
     def _leave(self, engine: Engine) -> None:
         for relief in self._engines.pop(engine):
-            for held in (self._caches, self._weights):
-                if relief in held:
-                    held.remove(relief)
-            given = self._given.pop(relief, 0)
-            if given:
-                relief.take_again(given)
+            self.remove(relief)
 
     def _look_if_due(self) -> None:
         now = self._clock()
@@ -339,7 +355,8 @@ class Governor:
         event = Event(kind, self._clock() - self._began, code, params)
         self.events.append(event)
         if self._on_event is not None:
-            self._on_event(event)
+            with suppress(Exception):
+                self._on_event(event)
 
     def _tell_once(self, code: str) -> None:
         if code not in self._told:

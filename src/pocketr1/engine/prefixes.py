@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from pocketr1.engine.kvstore import Turn
 
 __all__ = ["Kept", "KeptPages", "Prefixes"]
+
+# The longest that giving up all is held up by a disk that does not keep pace.
+_CLEAR_SECONDS = 5.0
 
 
 @dataclass(eq=False)
@@ -60,6 +64,8 @@ class Prefixes:
     def keep(self, sequence: Sequence, prompt: int, turn: Turn | None) -> None:
         """Keep a sequence that nobody computes any more, or close it."""
         tokens = np.asarray(sequence._tokens, np.int32)
+        if turn is not None and len(tokens) < prompt:  # its reader left before it was computed
+            turn.cut(len(tokens) // PAGE_TOKENS)
         kept = Kept(sequence, tokens, prompt, turn)
         adapters = self._engine._adapter_changes
         if len(tokens) < PAGE_TOKENS or not self._limit or sequence._adapter_changes != adapters:
@@ -112,10 +118,15 @@ class Prefixes:
         return False
 
     def clear(self) -> None:
-        """Give up all."""
+        """Give up all; what the K/V store is to have of it is handed over first."""
+        until = monotonic() + _CLEAR_SECONDS
         for kept in self._kept:
             if kept.turn is not None:
-                kept.turn.finish()
+                kept.turn.finish(until - monotonic())
+        self.drop()
+
+    def drop(self) -> None:
+        """Give up all at once; what the K/V store cannot take now is left out."""
         while self._kept:
             self._drop(self._kept[0])
 
@@ -123,7 +134,7 @@ class Prefixes:
         """Give up all, and let the K/V store have no more of it."""
         for kept in self._kept:
             kept.turn = None
-        self.clear()
+        self.drop()
 
     def hand_over(self) -> bool:
         """Give the K/V store a page of each prompt, where it has room; whether some is left."""
@@ -161,6 +172,8 @@ class KeptPages:
 
     def held_bytes(self) -> int:
         """Return the bytes of the pages kept, shared ones among them."""
+        if self._engine._closed or not len(self._prefixes):
+            return 0
         return self._pages.held(self._prefixes.sequences) * self._engine._session.page_bytes
 
     def give_back(self, wanted: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
+from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
@@ -13,9 +14,11 @@ import numpy.typing as npt
 from pocketr1.engine.capacity import SchedulerOptions, kept_limit, most_running, page_limit
 from pocketr1.engine.chunk import ChunkSize
 from pocketr1.engine.generation import Generation, Request, shared_prefix
+from pocketr1.engine.governor import PausedError
 from pocketr1.engine.pages import PAGE_TOKENS, Pages
 from pocketr1.engine.prefixes import Kept, KeptPages, Prefixes
 from pocketr1.engine.sequence import Sequence
+from pocketr1.engine.shares import share_rows
 from pocketr1.engine.ticket import Ticket
 from pocketr1.engine.tokens import TokenArray
 from pocketr1.errors import BusyError, CancelledError, ContextFullError, EngineError, UsageError
@@ -69,12 +72,15 @@ class Scheduler:
         self._waiting: deque[Ticket] = deque()
         self._running: list[Ticket] = []  # by number: who came first
         self._told: list[Ticket] = []
+        # Whether a turn that pauses for heat is to end with nothing done.
+        self.interrupted: Callable[[], bool] = lambda: False
         self._numbers = 0
         # The engine's cancels that have been heeded.
         self._seen = engine._cancels if seen is None else seen
         # Whether somebody left since the first in the queue did not fit.
         self._changed = True
         self._governor: Governor | None = None
+        self._kept_pages = KeptPages(engine, self.prefixes, self.pages)
         self._reply_seconds = _FIRST_REPLY_SECONDS
 
     @property
@@ -115,9 +121,11 @@ class Scheduler:
         room = self.most_running + self.most_waiting
         if len(requests) > room:
             raise UsageError("scheduler-too-many", value=len(requests), limit=room)
-        if self.running + self.waiting + len(requests) > room:
+        missing = self.running + self.waiting + len(requests) - room
+        if missing > 0:
             self.refused += 1
-            raise BusyError("server-busy", retry_after=self.retry_after, waiting=self.waiting)
+            retry_after = self._retry_after(missing)
+            raise BusyError("server-busy", retry_after=retry_after, waiting=self.waiting)
         tickets = []
         for request in requests:
             generation = Generation(self.engine, request, None, (), None)
@@ -128,11 +136,15 @@ class Scheduler:
         self._waiting.extend(tickets)
         return tickets
 
-    @property
-    def retry_after(self) -> int:
-        """When a place in the queue may be free, seconds: an estimate by the replies so far."""
-        seconds = self._reply_seconds / self.most_running
-        return max(1, min(round(seconds), _LONGEST_RETRY))
+    def _retry_after(self, places: int) -> int:
+        """When so many places may be free, seconds: an estimate by the replies so far.
+
+        Those under way count as far as they have come, where that is longer than replies took.
+        """
+        now = perf_counter()
+        ages = [now - ticket.begun for ticket in self._running if ticket.begun is not None]
+        seconds = max(self._reply_seconds, sum(ages) / max(1, len(ages)))
+        return max(1, min(round(seconds * places / self.most_running), _LONGEST_RETRY))
 
     def cancel(self, ticket: Ticket) -> None:
         """End an answer whose reader has gone; its pages are free, or kept, at once."""
@@ -156,7 +168,7 @@ class Scheduler:
         """
         self._told = []
         self.engine._check_usable()
-        self._join_governor()
+        self._be_governed_by(self.engine._governor)
         try:
             if self.engine._cancels != self._seen:
                 raise CancelledError("cancelled")
@@ -165,7 +177,7 @@ class Scheduler:
             self._step()
         except CancelledError:
             self._seen = self.engine._cancels
-            self._told = self.cancel_all()
+            self._told += self.cancel_all()
         return self._told
 
     def tend(self) -> bool:
@@ -173,10 +185,17 @@ class Scheduler:
         self.engine._check_usable()
         return self.prefixes.hand_over()
 
+    def forget(self) -> None:
+        """Give up what is kept; the K/V store gets no more of it, nor of what is being computed."""
+        for ticket in self._running:
+            ticket.turn = None
+        self.prefixes.forget()
+
     def close(self) -> None:
         """End every answer and free all pages. Harmless twice."""
         self.cancel_all("closed")
         self.prefixes.clear()
+        self._be_governed_by(None)
 
     # Joining.
 
@@ -223,7 +242,7 @@ class Scheduler:
         generation = ticket.generation
         if generation.token_ids and generation._must_slide:
             generation._forget_oldest()
-        seen = self._seen_by(generation)
+        seen = ticket._seen
         shared, source = self._longest(seen)
         coming = self._coming(seen, shared)
         if coming is not None:
@@ -249,12 +268,6 @@ class Scheduler:
                 self.pages.resize(sequence, held // PAGE_TOKENS * PAGE_TOKENS)
                 self.pages.resize(sequence, len(sequence))
         return True
-
-    def _seen_by(self, generation: Generation) -> TokenArray:
-        """Return what the model will see of its text."""
-        if not generation.token_ids and generation._request.slide:
-            return generation._window.of(generation._request.ids)
-        return generation._seen
 
     def _longest(self, seen: TokenArray) -> tuple[int, Ticket | Kept | None]:
         """Return who holds most of a text, and how many tokens of it."""
@@ -372,7 +385,8 @@ class Scheduler:
                 self._slide(ticket)
         work = []
         reserved = 0
-        for ticket, rows in self._share_rows():
+        streams = sum(ticket._streams for ticket in self._running)
+        for ticket, rows in share_rows(self._running, self._waiting, self._chunk.rows(streams)):
             if ticket in self._running:  # an earlier one may have taken its pages
                 needed = self._room_for(ticket, rows, reserved)
                 if needed is not None:
@@ -383,16 +397,14 @@ class Scheduler:
         began = perf_counter()
         try:
             logits = self._compute(work)
-        except CancelledError:
+        except PausedError:
+            return
+        except BaseException as error:
             self._restore(work)
-            raise
-        except Exception as error:
-            self._restore(work)
+            if isinstance(error, CancelledError) or not isinstance(error, Exception):
+                raise
             self._failed(work, error)
             return
-        except BaseException:
-            self._restore(work)
-            raise
         seconds = perf_counter() - began
         self._note(work, seconds)
         row = 0
@@ -405,22 +417,6 @@ class Scheduler:
             if len(todo) == rows:
                 self._take(ticket, logits[row])
                 row += 1
-
-    def _share_rows(self) -> list[tuple[Ticket, int]]:
-        """Return the answers of the next step, in their order, and how many rows each gets."""
-        streams = sum(ticket._streams for ticket in self._running)
-        joining = [ticket for ticket in self._running if not ticket._streams]
-        given = dict.fromkeys(joining, 0)
-        left = self._chunk.rows(streams)
-        if joining:
-            given[joining[0]] = min(_left(joining[0]), (left + 1) // 2)
-            left -= given[joining[0]]
-        for ticket in sorted(joining, key=_left):
-            more = min(_left(ticket) - given[ticket], left)
-            given[ticket] += more
-            left -= more
-        shares = ((ticket, given.get(ticket, 1)) for ticket in self._running)
-        return [(ticket, rows) for ticket, rows in shares if rows]
 
     def _compute(self, work: list[tuple[Ticket, int]]) -> npt.NDArray[np.float32]:
         """Compute the rows; return the logits of those whose text is complete with them."""
@@ -442,6 +438,7 @@ class Scheduler:
             np.concatenate(ids),
             np.array(wanted, np.int32),
             seen=self._seen,
+            interrupted=self.interrupted,
         )
 
     def _restore(self, work: list[tuple[Ticket, int]]) -> None:
@@ -513,7 +510,7 @@ class Scheduler:
     def _free_some(self, last: Ticket) -> bool:
         """Give the system memory back, at the cost of what is kept or of the last answer."""
         if len(self.prefixes):
-            self.prefixes.clear()
+            self.prefixes.drop()
             if last.todo is None:
                 self._preempt(last)
         elif self.running > 1:
@@ -554,15 +551,11 @@ class Scheduler:
             return
         self.prefixes.keep(sequence, generation.prompt_tokens, turn)
 
-    def _join_governor(self) -> None:
-        """Let the engine's governor take kept pages back."""
-        governor = self.engine._governor
+    def _be_governed_by(self, governor: Governor | None) -> None:
+        """Let the engine's governor take kept pages back, and the one before no more."""
         if governor is not self._governor:
+            if self._governor is not None:
+                self._governor.remove(self._kept_pages)
             self._governor = governor
             if governor is not None:
-                governor.add(KeptPages(self.engine, self.prefixes, self.pages))
-
-
-def _left(ticket: Ticket) -> int:
-    assert ticket.todo is not None
-    return len(ticket.todo)
+                governor.add(self._kept_pages)

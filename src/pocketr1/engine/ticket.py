@@ -68,6 +68,14 @@ class Ticket:
         return max(0.0, end - begin)
 
     @property
+    def _seen(self) -> TokenArray:
+        """What the model will see of its text."""
+        generation = self.generation
+        if not generation.token_ids and generation._request.slide:
+            return generation._window.of(generation._request.ids)
+        return generation._seen
+
+    @property
     def _streams(self) -> bool:
         """Whether its next row is all that stands between its reader and a token."""
         return bool(self.generation.token_ids) and self.todo is not None and len(self.todo) == 1

@@ -248,7 +248,7 @@ TEXTS: dict[str, Text] = {
     ),
     "cli-option-system": Text(
         "A system prompt. DeepSeek advises R1 users to do without.",
-        "系统提示。DeepSeek 建议 R1 不使用系统提示。",
+        "系统提示词。DeepSeek 建议 R1 不使用系统提示词。",
     ),
     "cli-option-stop": Text(
         "End the text before this string; may be given more than once.",

@@ -259,7 +259,7 @@ TEXTS: dict[str, Text] = {
     ),
     "body-number": Text(
         "{where} is the number {value}, which is out of all bounds.",
-        "{where} 的数值 {value} 超出了一切范围。",
+        "{where} 的数值 {value} 超出可表示的范围。",
         "Give a number that 64 bits hold.",
         "请给出 64 位可表示的数。",
     ),

@@ -63,13 +63,13 @@ TEXTS: dict[str, Text] = {
     "history-parent": Text(
         what_en="A message cannot follow {id!r}: a question follows a reply, and a reply a "
         "question.",
-        what_zh="消息不能接在 {id!r} 之后：问题接在回复之后，回复接在问题之后。",
+        what_zh="消息不能接在 {id!r} 之后：问题接在回答之后，回答接在问题之后。",
         mend_en="Give the id of a message of the other kind, or none for a first question.",
         mend_zh="请给出另一种消息的编号；若是第一个问题，则不要给出。",
     ),
     "history-parent-running": Text(
         what_en="The reply {id!r} is still being written.",
-        what_zh="回复 {id!r} 仍在生成。",
+        what_zh="回答 {id!r} 仍在生成。",
         mend_en="Wait for its end, or stop it first.",
         mend_zh="请等它结束，或先将其停止。",
     ),
@@ -102,7 +102,7 @@ TEXTS: dict[str, Text] = {
     ),
     "history-you": Text("You", "我"),
     "history-untitled": Text("Untitled", "未命名"),
-    "history-system": Text("System prompt", "系统提示"),
+    "history-system": Text("System prompt", "系统提示词"),
     "history-thought": Text("Thought", "思考"),
     "history-stopped": Text("Stopped here.", "在此停止。"),
 }

@@ -9,9 +9,9 @@ __all__ = ["TEXTS"]
 TEXTS: dict[str, Text] = {
     "privacy-running": Text(
         "A reply is being written into {path}; nothing was erased there.",
-        "正在向 {path} 写入回复；其中的内容未被清除。",
+        "正在向 {path} 写入回答；其中的内容未被清除。",
         "Stop the reply, or the server or chat that writes it, and erase again.",
-        "请停止该回复，或停止正在写入的服务器或对话，然后重新清除。",
+        "请停止该回答，或停止正在写入的服务器或对话，然后重新清除。",
     ),
     "privacy-remove": Text(
         "{path} cannot be deleted: {reason}.",

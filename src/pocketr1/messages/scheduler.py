@@ -22,13 +22,13 @@ TEXTS: dict[str, Text] = {
     ),
     "scheduler-too-many": Text(
         what_en="{value} replies to one request are more than run and wait at once ({limit}).",
-        what_zh="一次请求 {value} 个回复，超过了可同时运行和等待的数量（{limit}）。",
+        what_zh="一次请求 {value} 个回答，超过了可同时运行和等待的数量（{limit}）。",
         mend_en="Ask for fewer (n), several times.",
         mend_zh="请减少数量（n），分几次请求。",
     ),
     "server-busy": Text(
         what_en="The model is busy: {waiting} replies wait already, and no more may.",
-        what_zh="模型正忙：已有 {waiting} 个回复在等待，不能再增加。",
+        what_zh="模型正忙：已有 {waiting} 个回答在等待，不能再增加。",
         mend_en="Ask again in {retry_after} s.",
         mend_zh="请在 {retry_after} 秒后重试。",
     ),

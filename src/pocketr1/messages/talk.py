@@ -26,7 +26,7 @@ TEXTS: dict[str, Text] = {
     "cli-chat-system-usage": Text("/system TEXT", "/system 文本"),
     "cli-chat-system-help": Text(
         "begin anew with a system prompt (without TEXT: with none)",
-        "以系统提示重新开始（不带文本则不用系统提示）",
+        "以系统提示词重新开始（不带文本则不用系统提示词）",
     ),
     "cli-chat-new-usage": Text("/new", "/new"),
     "cli-chat-new-help": Text("begin another conversation", "开始新的对话"),
@@ -37,10 +37,10 @@ TEXTS: dict[str, Text] = {
         "新的对话；模型不再知道之前的内容。",
     ),
     "cli-chat-system": Text(
-        "The conversation begins anew with this system prompt.", "已用此系统提示重新开始对话。"
+        "The conversation begins anew with this system prompt.", "已用此系统提示词重新开始对话。"
     ),
     "cli-chat-no-system": Text(
-        "The conversation begins anew without a system prompt.", "已不用系统提示重新开始对话。"
+        "The conversation begins anew without a system prompt.", "已不用系统提示词重新开始对话。"
     ),
     "cli-chat-unknown": Text(
         "There is no command {command}; /help shows all.",

@@ -19,7 +19,7 @@ from pocketr1.chat.reader import PlainReader, ReplyReader
 from pocketr1.engine import Engine, inspect
 from pocketr1.engine.constraint import Constraint
 from pocketr1.engine.generation import Request
-from pocketr1.engine.kvstore import inspect_store, prune
+from pocketr1.engine.kvstore import KVStore, inspect_store, prune
 from pocketr1.engine.loading import load
 from pocketr1.engine.scheduler import Scheduler, SchedulerOptions
 from pocketr1.engine.tokens import as_token_array
@@ -188,18 +188,15 @@ class LocalBackend:
         """Forget it, in memory and this model's part of the store, or all of the store."""
 
         def drop(scheduler: Scheduler) -> str:
-            scheduler.prefixes.forget()
+            scheduler.forget()
             scheduler.engine.trim_pages()
             store = scheduler.engine.kv_store
-            if store is None:
-                return ""
-            store.flush()
-            return store.identity.fingerprint.hex()[:12]
+            return "" if store is None else store.identity.fingerprint.hex()[:12]
 
         own = await asyncio.wrap_future(self._worker.call(drop))
         store = self._engine.kv_store
         if store is not None:
-            await self._apart(_erase, store.path, None if every_model else own)
+            await self._apart(_erase, store, None if every_model else own)
 
     async def close(self, grace: float = 0.0) -> None:
         """Take no more tasks, let those under way go on for ``grace`` seconds, end the rest.
@@ -336,13 +333,18 @@ def _stored(path: Path, own: str) -> tuple[int, int]:
     return sum(m.pages for m in report.models if m.id == own), report.file_bytes
 
 
-def _erase(path: Path, own: str | None) -> None:
-    """Delete a model's pages from a store, where there are any; ``None``: those of all models."""
+def _erase(store: KVStore, own: str | None) -> None:
+    """Delete a model's pages from a store, where there are any; those on their way to it too.
+
+    own: whose; ``None``: those of all models.
+    """
+    store.settle()
     try:
         # Model by model: the file itself must stay, it is open.
-        for model in [own] if own is not None else [m.id for m in inspect_store(path).models]:
+        models = [own] if own is not None else [m.id for m in inspect_store(store.path).models]
+        for model in models:
             with suppress(UsageError):  # it holds nothing of this model
-                prune(path, model=model)
+                prune(store.path, model=model)
     except EngineError as error:
         if error.code != "kv-store-missing":
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from types import TracebackType
 
 from pocketr1.server.backend import Event
 
@@ -21,12 +22,14 @@ class Mailbox:
         self.loop = asyncio.get_running_loop()
         self._events: list[Event] = []
         self._error: Exception | None = None
+        self._trace: TracebackType | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def put(self, events: Iterable[Event], error: Exception | None = None) -> None:
         """Add events; ``error`` comes behind them, and nothing comes behind it."""
         self._events.extend(events)
-        self._error = self._error or error
+        if self._error is None and error is not None:
+            self._error, self._trace = error, error.__traceback__
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -34,7 +37,8 @@ class Mailbox:
         """Wait for events and return all there are; raises the error when they have been taken."""
         while not self._events:
             if self._error is not None:
-                raise self._error
+                # Others may raise the same one: none of them is to see where that was.
+                raise self._error.with_traceback(self._trace)
             self._waiter = self.loop.create_future()
             try:
                 await self._waiter

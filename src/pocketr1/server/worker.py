@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -81,7 +82,7 @@ class Worker:
     def submit(self, job: Job) -> None:
         """Let a job join; what is wrong with it comes to its mailbox. From its loop's thread."""
         if not self._say(lambda: self._submit(job)):
-            job.mailbox.put((), self._dead)
+            job.mailbox.put((), self._failure())
 
     def cancel(self, job: Job) -> None:
         """End a job whose reader has gone; its pages are free before the next step."""
@@ -93,13 +94,15 @@ class Worker:
 
         def answer() -> None:
             assert self._scheduler is not None
+            if not future.set_running_or_notify_cancel():
+                return  # whoever asked has gone
             try:
                 future.set_result(work(self._scheduler))
             except Exception as error:
                 future.set_exception(error)
 
         if not self._say(answer):
-            future.set_exception(self._dead or EngineError("engine-closed"))
+            future.set_exception(self._failure())
         return future
 
     def stop(self) -> None:
@@ -127,6 +130,10 @@ class Worker:
             self._changed.notify_all()
         return True
 
+    def _failure(self) -> PocketR1Error:
+        """Return why nobody is there; raised many times, it is to forget where that was."""
+        return (self._dead or EngineError("engine-closed")).with_traceback(None)
+
     # The thread.
 
     def _run(self, opened: Future[Engine]) -> None:
@@ -135,6 +142,7 @@ class Worker:
             engine = self._open_engine()
             engine.take_ownership()
             self._scheduler = Scheduler(engine, self._options)
+            self._scheduler.interrupted = lambda: bool(self._inbox) or self._stopping
             self._note_load()
         except BaseException as error:
             self._dead = EngineError("server-worker", reason=type(error).__name__)
@@ -158,10 +166,11 @@ class Worker:
             with self._changed:
                 if scheduler.idle and not self._inbox and not self._stopping:
                     self._changed.wait(_TENDING_SECONDS if left else None)
-                orders, self._inbox = self._inbox, deque()
-                stopping = self._stopping
-            for order in orders:
-                order()
+                orders, stopping = len(self._inbox), self._stopping
+            for _ in range(orders):  # one by one: where one fails, the others are still there
+                self._inbox.popleft()()
+            if orders:  # a turn may pause for heat
+                self._report()
             if stopping:
                 self._tell(scheduler.cancel_all())
             elif scheduler.idle:
@@ -169,27 +178,32 @@ class Worker:
             else:
                 self._tell(scheduler.turn())
                 left = True
-            self._note_load()
-            for mailbox in self._post.send():
-                self._forget(mailbox)
+            self._report()
             if stopping:
                 return
+
+    def _report(self) -> None:
+        """Let everybody know what has come of it."""
+        self._note_load()
+        for mailbox in self._post.send():
+            self._forget(mailbox)
 
     def _end(self, failure: PocketR1Error) -> None:
         """Tell everybody, and free what is held."""
         with self._changed:
             self._dead = failure
             orders, self._inbox = self._inbox, deque()
-        jobs = {job for job, _ in self._jobs.values()}
-        self._jobs.clear()
-        for order in orders:  # of jobs that had not joined
-            order()
-        for job in jobs:
-            self._post.add(job.mailbox, error=failure)
-        self._post.send()
         scheduler = self._scheduler
         assert scheduler is not None
         try:
+            for job in {job for job, _ in self._jobs.values()}:
+                self._post.add(job.mailbox, error=failure)
+            self._jobs.clear()
+            self._post.send()
+            for order in orders:  # of jobs that had not joined
+                with suppress(Exception):
+                    order()
+            self._post.send()
             scheduler.close()
         finally:
             if self._closes:
@@ -197,20 +211,19 @@ class Worker:
 
     def _submit(self, job: Job) -> None:
         if self._dead is not None:
-            self._post.add(job.mailbox, error=self._dead)
+            self._post.add(job.mailbox, error=self._failure())
             return
         if job.ended:
             return
         assert self._scheduler is not None
         try:
             job.tickets = self._scheduler.submit(*job.requests)
+            for ticket, reply in zip(job.tickets, job.replies, strict=True):
+                reply.begin(ticket)
+                self._jobs[ticket] = (job, reply)
         except Exception as error:
-            job.ended = True
+            self._cancel(job)
             self._post.add(job.mailbox, error=error)
-            return
-        for ticket, reply in zip(job.tickets, job.replies, strict=True):
-            reply.begin(ticket)
-            self._jobs[ticket] = (job, reply)
 
     def _cancel(self, job: Job) -> None:
         job.ended = True
@@ -230,11 +243,13 @@ class Worker:
             if ticket not in self._jobs:
                 continue  # its task has failed meanwhile
             job, reply = self._jobs[ticket]
-            try:
-                if ticket.error is not None:
-                    raise ticket.error
-                self._post.add(job.mailbox, self._events(job, reply, ticket))
-            except Exception as error:
+            error = ticket.error
+            if error is None:
+                try:
+                    self._post.add(job.mailbox, self._events(job, reply, ticket))
+                except Exception as raised:
+                    error = raised
+            if error is not None:
                 self._cancel(job)
                 self._post.add(job.mailbox, error=error)
 

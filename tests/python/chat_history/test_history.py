@@ -384,6 +384,26 @@ def test_markdown_shows_one_branch(history: History) -> None:
     assert "**bold**" not in text
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("## You\nwhat?\n### more", " ## You\nwhat?\n### more"),
+        ("```sh\n## step\n```\n## End", "```sh\n## step\n```\n ## End"),
+        ("~~~~\n~~~\n## in\n~~~~~\n## out", "~~~~\n~~~\n## in\n~~~~~\n ## out"),
+        ("```a`b```\n## You", "```a`b```\n ## You"),
+        ("```python\nx = 1", "```python\nx = 1\n```"),
+        ("> **Thought**\n> so", " > **Thought**\n> so"),
+    ],
+)
+def test_markdown_keeps_headings_and_fences_of_a_text_apart_from_its_own(
+    history: History, text: str, shown: str
+) -> None:
+    id = say(history, text, text)
+    say(history, "B", "C", id)
+    history.change(id, system=text)
+    assert markdown(history.conversation(id)).count(f"\n\n{shown}\n\n") == 3
+
+
 def test_a_stopped_thought_is_closed_and_a_failed_question_left_out(history: History) -> None:
     id = history.create().id
     _, first = history.ask(id, None, "A")

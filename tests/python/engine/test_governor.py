@@ -57,6 +57,20 @@ def test_it_looks_once_a_second_and_before_the_first_step(world: World) -> None:
     assert world.looks == 2
 
 
+def test_a_listener_that_fails_ends_nothing_and_the_event_is_kept(world: World) -> None:
+    def fail(event: Event) -> None:
+        raise BrokenPipeError("the terminal is gone")
+
+    engine, _ = four_threads()
+    governor = Governor(
+        Care(max_temp=45), fail, sensors=world, clock=world.clock, sleep=world.sleep
+    )
+    engine.govern(governor)
+    world.celsius = 50.0
+    assert len(list(engine.generate(IDS, GREEDY, max_tokens=3, stop_token_ids=()))) == 3
+    assert kinds(governor) == ["threads"]
+
+
 def test_every_way_to_compute_asks_it(world: World) -> None:
     engine, _ = four_threads()
     engine.govern(world.governor())

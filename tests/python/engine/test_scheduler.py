@@ -6,17 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_core import VOCAB, ToyModel, ToySession
+from scheduler_support import CONTEXT, GREEDY, options, request, run, same, text, toy_engine
+from toy_core import ToySession
 
 import pocketr1
-from pocketr1.engine import Engine, Generation, Sampling
+from pocketr1.engine import Engine
 from pocketr1.engine.capacity import page_limit
-from pocketr1.engine.chunk import MOST_ROWS, ChunkSize
 from pocketr1.engine.generation import Request
 from pocketr1.engine.scheduler import Scheduler, SchedulerOptions, Ticket
-
-CONTEXT = 400
-GREEDY = Sampling(temperature=0.0)
 
 
 @pytest.fixture
@@ -26,47 +23,7 @@ def session() -> ToySession:
 
 @pytest.fixture
 def engine(session: ToySession) -> Engine:
-    return Engine(ToyModel(), session, Path("toy"))  # type: ignore[arg-type]
-
-
-def options(**given: int | None) -> SchedulerOptions:
-    return SchedulerOptions(**{"kv_pages": 40, "chunk": 16, **given})
-
-
-def text(length: int, seed: int = 0) -> list[int]:
-    return np.random.default_rng(seed).integers(6, VOCAB, length).tolist()
-
-
-def request(engine: Engine, ids: list[int], max_tokens: int = 8, index: int = 0) -> Request:
-    return engine._request(ids, Sampling(temperature=1.0, seed=3), max_tokens, (), index, "stop")
-
-
-def alone(engine: Engine, one: Request) -> Generation:
-    generation = engine.generate(
-        one.ids,
-        one.sampling,
-        max_tokens=one.max_tokens,
-        stop_token_ids=one.stop_token_ids,
-        index=one.index,
-    )
-    for _ in generation:
-        pass
-    return generation
-
-
-def run(scheduler: Scheduler) -> int:
-    turns = 0
-    while not scheduler.idle:
-        scheduler.turn()
-        turns += 1
-    return turns
-
-
-def same(engine: Engine, tickets: list[Ticket]) -> bool:
-    return all(
-        ticket.generation.token_ids == alone(engine, ticket.generation._request).token_ids
-        for ticket in tickets
-    )
+    return toy_engine(session)
 
 
 # --- steps ------------------------------------------------------------------------------------
@@ -134,6 +91,24 @@ def test_short_prompts_that_keep_coming_do_not_starve_a_long_one(engine: Engine)
         scheduler.turn()
         turns += 1
     assert turns <= 2 * (200 // 8) + 1
+
+
+def test_whoever_computes_what_a_shorter_prompt_waits_for_is_as_urgent_as_that(
+    engine: Engine,
+) -> None:
+    scheduler = Scheduler(engine, options(chunk=8))
+    scheduler.submit(request(engine, text(4), 200))
+    scheduler.turn()
+    shared = text(200, 2)
+    first, source, short = scheduler.submit(
+        request(engine, text(150, 1)),
+        request(engine, shared),
+        request(engine, shared[:20] + text(5, 3)),
+    )
+    while short.first is None:
+        scheduler.turn()
+    assert short.generation.reused_tokens == 20
+    assert first.first is source.first is None
 
 
 def test_answers_begin_in_the_order_in_which_they_came(engine: Engine) -> None:
@@ -281,6 +256,26 @@ def test_a_full_queue_says_when_to_come_again(engine: Engine) -> None:
     scheduler.submit(request(engine, text(9)))
 
 
+def test_when_to_come_again_grows_with_the_places_missing_and_with_what_replies_take(
+    engine: Engine,
+) -> None:
+    scheduler = Scheduler(engine, options(running=2, waiting=6))
+    running = scheduler.submit(*(request(engine, text(9, n)) for n in range(8)))[:2]
+    scheduler.turn()
+
+    def told(count: int) -> int:
+        with pytest.raises(pocketr1.errors.BusyError) as caught:
+            scheduler.submit(*(request(engine, text(9), 8, n) for n in range(count)))
+        return caught.value.retry_after
+
+    before = told(1)
+    assert told(4) >= 3 * before
+    for ticket in running:
+        assert ticket.begun is not None
+        ticket.begun -= 60.0  # they have been at it for a minute
+    assert told(1) >= 30
+
+
 def test_a_task_joins_whole_or_not_at_all(engine: Engine) -> None:
     scheduler = Scheduler(engine, options(running=1, waiting=2))
     scheduler.submit(request(engine, text(9)))
@@ -393,6 +388,25 @@ def test_an_error_of_a_step_is_that_of_all_in_it_and_of_nobody_else(
     assert same(engine, tickets[2:])
 
 
+def test_who_failed_before_all_were_cancelled_is_told_too(
+    engine: Engine, session: ToySession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = Scheduler(engine, options())
+    bad, good = scheduler.submit(*(request(engine, text(20, n)) for n in range(2)))
+    begin = scheduler._begin
+
+    def fail(ticket: Ticket) -> bool | None:
+        if ticket is bad:
+            raise OSError("the disk is gone")
+        return begin(ticket)
+
+    monkeypatch.setattr(scheduler, "_begin", fail)
+    session.before_step = engine.cancel
+    assert set(scheduler.turn()) == {bad, good}
+    assert isinstance(bad.error, OSError)
+    assert good.generation.finish_reason == "cancelled"
+
+
 def test_a_constraint_that_fails_ends_its_answer_alone(engine: Engine) -> None:
     class Broken:
         must_end = False
@@ -503,38 +517,3 @@ def test_scores_are_the_models_own_distribution(engine: Engine) -> None:
         best = np.argsort(-row, kind="stable")[:3]
         assert [place for place, _ in score.top] == best.tolist()
         assert [value for _, value in score.top] == pytest.approx(row[best], abs=1e-5)
-
-
-# --- the size of a piece ----------------------------------------------------------------------
-
-
-def test_pieces_keep_a_step_within_two_and_a_half_times_a_plain_one() -> None:
-    chunk = ChunkSize()
-    for _ in range(5):
-        chunk.took(2, 0, 0.1)
-        chunk.took(2, chunk.rows(2), 0.1 + 0.001 * chunk.rows(2))
-    assert chunk.rows(2) == 144  # 0.1 s + 150 rows of 1 ms is 2.5 times 0.1 s
-
-
-def test_where_rows_cost_nothing_a_piece_is_as_large_as_may_be() -> None:
-    chunk = ChunkSize()
-    chunk.took(1, 0, 5.0)
-    chunk.took(1, 32, 5.0)
-    assert chunk.rows(1) == MOST_ROWS
-
-
-def test_a_prompt_moves_however_slow_a_row_is() -> None:
-    chunk = ChunkSize()
-    chunk.took(1, 0, 0.001)
-    chunk.took(1, 32, 9.0)
-    assert chunk.rows(1) == 8
-    assert chunk.rows(0) == MOST_ROWS
-
-
-def test_one_disturbance_decides_nothing() -> None:
-    chunk = ChunkSize()
-    for seconds in (0.1, 0.1, 7.0):
-        chunk.took(4, 0, seconds)
-    for seconds in (0.164, 0.164, 30.0):
-        chunk.took(4, 32, seconds)
-    assert chunk.rows(4) == 72

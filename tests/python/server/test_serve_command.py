@@ -22,7 +22,7 @@ import pytest
 from pocketr1.cli.app import main
 
 ROOT = Path(__file__).parents[3]
-PAGE = ROOT / "docs" / "guide" / "serve.md"
+PAGES = [ROOT / "docs" / room / "serve.md" for room in ("guide", "zh")]
 
 
 @contextmanager
@@ -125,7 +125,21 @@ def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    """Return the blocks of both pages, each once."""
+    found = [
+        re.findall(rf"^```{kind}\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        for page in PAGES
+    ]
+    return list(dict.fromkeys(text for texts in found for text in texts))
+
+
+def test_both_pages_have_the_same_programs() -> None:
+    for kind in ("py", "python", "sh", "json"):
+        pattern = rf"^```{kind}\n.*?^```$"
+        one, other = (
+            re.findall(pattern, page.read_text("utf-8"), re.MULTILINE | re.DOTALL) for page in PAGES
+        )
+        assert one == other
 
 
 @pytest.mark.parametrize("text", blocks("py"), ids=range(len(blocks("py"))))

@@ -27,6 +27,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _STATES = ("done", "stopped", "failed")
 _REASONS = ("stop", "length", "cancelled")
 _DEEPEST = 8  # of settings and stats
+# The page's reader of these files (web/src/imported.ts) knows fences by the same rule.
+_FENCE = re.compile(r" {0,3}(`{3,}(?!.*`)|~{3,})")
 _T = TypeVar("_T")
 
 
@@ -76,11 +78,15 @@ def document_of(conversation: Conversation) -> dict[str, Any]:
 
 
 def markdown(conversation: Conversation) -> str:
-    """Return the branch that is shown as Markdown, in the current language."""
+    """Return the branch that is shown as Markdown, in the current language.
+
+    Headings ``##`` at the beginning of a line are those of messages, and of nothing in them.
+    """
     title = conversation.title or messages.text("history-untitled")
     parts = [f"# {_one_line(title)}"]
     if conversation.system:
-        parts.append(f"## {messages.text('history-system')}\n\n{conversation.system.strip()}")
+        parts.append(f"## {messages.text('history-system')}")
+        parts.append(_inner(conversation.system))
     for message in branch(conversation.messages, conversation.leaf):
         you = message.role == "user"
         who = messages.text("history-you") if you else message.model or "Pocket R1"
@@ -90,12 +96,33 @@ def markdown(conversation: Conversation) -> str:
             quoted = "\n".join(f"> {line}".rstrip() for line in message.reasoning.split("\n"))
             parts.append(f"> **{thought}**\n>\n{quoted}")
         if message.content.strip():
-            parts.append(message.content.strip("\n"))
+            parts.append(_inner(message.content))
         if message.state == "stopped":
             parts.append(f"*{messages.text('history-stopped')}*")
         if message.error is not None:
             parts.append(f"*{_one_line(message.error.get('message', ''))}*")
     return "\n\n".join(parts) + "\n"
+
+
+def _inner(text: str) -> str:
+    """Return a text that stands within a message, whatever Markdown is in it.
+
+    One space in, a heading or a quote looks the same. A fence that was left open is closed.
+    """
+    lines = text.strip("\n").split("\n")
+    if lines[0].startswith(">"):  # it would be a thought
+        lines[0] = f" {lines[0]}"
+    fence = ""
+    for place, line in enumerate(lines):
+        mark = _FENCE.match(line)
+        if fence:
+            if mark and mark[1].startswith(fence) and not line[mark.end() :].strip():
+                fence = ""
+        elif mark:
+            fence = mark[1]
+        elif line.startswith("## "):
+            lines[place] = f" {line}"
+    return "\n".join([*lines, fence] if fence else lines)
 
 
 def _one_line(text: str) -> str:

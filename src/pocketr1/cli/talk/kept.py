@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Kept"]
 
 _SAVE_SECONDS = 1.0
+# With these nothing can be kept, now or later.
+_LOST = ("full", "unusable", "damaged", "foreign", "newer")
 
 
 class Kept:
@@ -46,7 +48,8 @@ class Kept:
         try:
             self._history = History(path)
         except HistoryError as error:
-            self._go_on_in_memory(error)
+            _tell_not_kept(error)
+            self._history = History(None)
 
     @property
     def path(self) -> Path | None:
@@ -85,17 +88,21 @@ class Kept:
         return found
 
     def ask(self, text: str, parent: str | None) -> None:
-        """Keep a question behind the reply ``parent``, and begin its reply."""
+        """Keep a question behind the reply ``parent``, and begin its reply.
+
+        Raises HistoryError where it cannot be asked now (``history-busy``) or there.
+        """
         try:
             self._begin(text, parent)
         except HistoryError as error:
             if error.code in ("history-no-conversation", "history-no-message"):
                 print_error(error, as_json=False)  # the page has deleted it
                 self.begin_anew(self.system)
-                parent = None
-            else:
+            elif error.code.removeprefix("history-") in _LOST:
                 self._go_on_in_memory(error)
-            self._begin(text, parent)
+            else:
+                raise
+            self._begin(text, None if self._id is None else parent)
 
     def retry(self, question: str) -> None:
         """Begin another reply to a question."""
@@ -120,7 +127,7 @@ class Kept:
         if self._reply is None:
             return
         try:
-            self._history.finish(self._reply, outcome, *self._texts())
+            self._finish(self._reply, outcome)
         except HistoryError as error:
             if error.code == "history-no-message":
                 print_error(error, as_json=False)
@@ -180,16 +187,29 @@ class Kept:
         self._unsaved = {"reasoning": [], "answer": []}
         self._saved_at = monotonic()
 
+    def _finish(self, reply: str, outcome: Outcome, tries: int = 3) -> None:
+        try:
+            self._history.finish(reply, outcome, *self._texts())
+        except HistoryError as error:
+            if error.code != "history-busy" or tries == 1:
+                raise
+            self._finish(reply, outcome, tries - 1)
+
     def _texts(self) -> tuple[str, str]:
         return "".join(self._unsaved["reasoning"]), "".join(self._unsaved["answer"])
 
     def _go_on_in_memory(self, error: HistoryError) -> None:
-        print_error(error, as_json=False)
-        say("cli-chat-not-kept")
+        _tell_not_kept(error)
         memory = History(None)
         if self._id is not None:
             try:
                 memory.load(self._history.export(self._id))
             except HistoryError:  # it cannot be read either
                 self.begin_anew(self.system)
+        self._history.close()
         self._history = memory
+
+
+def _tell_not_kept(error: HistoryError) -> None:
+    print_error(error, as_json=False)
+    say("cli-chat-not-kept")

@@ -139,8 +139,8 @@ class Talk:
         listed = self._kept.find("", _LISTED).conversations
         if words in ("last", "1") and not self._listed and listed:
             id: str | None = listed[0].id
-        elif words.isdigit() and int(words) <= len(self._listed):
-            id = self._listed[int(words) - 1] if int(words) else None
+        elif (number := _number(words)) is not None and number <= len(self._listed):
+            id = self._listed[number - 1] if number else None
         else:
             id = self._by_id(words)
         if id is None:
@@ -217,9 +217,9 @@ class Talk:
                 say("cli-chat-no-thought")
             return
         budgets = {"on": None, "off": 0}
-        if word not in budgets and not (word.isdigit() and len(word) < 10):
+        budget = budgets[word] if word in budgets else _number(word)
+        if budget is None and word != "on":
             raise UsageError("cli-chat-think-value", value=word)
-        budget = budgets[word] if word in budgets else int(word)
         self._limits = replace(self._limits, think_budget=budget)
         code = "off" if budget == 0 else "on" if budget is None else "budget"
         say(f"cli-chat-think-{code}", tokens=budget)
@@ -284,7 +284,11 @@ class Talk:
         printer = FoldedPrinter() if fold else Printer()
         self._remarks.begin_line = printer.begin_line
         before, self._kept.leaf = self._kept.leaf, parent
-        begin()
+        try:
+            begin()
+        except HistoryError:
+            self._kept.leaf = before
+            raise
         heard = Conversation()
         for message in self._kept.prompt():
             heard.add_message(**message)
@@ -350,6 +354,12 @@ class _Watch:
         if self.thought_from is None:
             return None
         return round((self.thought_to or monotonic()) - self.thought_from, 3)
+
+
+def _number(word: str) -> int | None:
+    """Return a whole number that was typed; ``None`` where it is none, or beyond any use."""
+    # "²" is a digit too, and int() takes no more than 4,300.
+    return int(word) if word.isascii() and word.isdigit() and len(word) < 10 else None
 
 
 def _flowed(text: str, stream: TextIO) -> str:

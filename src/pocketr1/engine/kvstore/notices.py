@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 
 from pocketr1.errors import EngineError
 
@@ -21,7 +22,11 @@ def warn(notice: EngineError) -> None:
 
 
 class Notices:
-    """Collects notices from any thread; each code is told once."""
+    """Collects notices from any thread; each code is told once.
+
+    tell: hears them. What it raises is dropped, and the notice stays in :attr:`all`: a terminal
+    that is gone must not end an answer.
+    """
 
     def __init__(self, tell: Callable[[EngineError], None]) -> None:
         self._tell = tell
@@ -41,7 +46,8 @@ class Notices:
         with self._lock:
             waiting, self._waiting = self._waiting, []
         for notice in waiting:
-            self._tell(notice)
+            with suppress(Exception):
+                self._tell(notice)
 
     @property
     def all(self) -> tuple[EngineError, ...]:

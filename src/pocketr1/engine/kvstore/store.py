@@ -170,9 +170,13 @@ class KVStore:
 
     def flush(self, seconds: float = _CLOSE_SECONDS) -> bool:
         """Wait until what was computed is committed; return whether it is."""
-        done = self._writer is None or self._writer.flush(seconds)
+        done = self.settle(seconds)
         self._notices.deliver()
         return done
+
+    def settle(self, seconds: float = _CLOSE_SECONDS) -> bool:
+        """Wait as :meth:`flush` does, in any thread; notices wait for the engine's."""
+        return self._writer is None or self._writer.flush(seconds)
 
     def close(self) -> None:
         """Write what is left, within 5 s, and close the file. Harmless twice."""
@@ -244,14 +248,14 @@ class KVStore:
         """Delete a page that is not what it should be, and those behind it."""
         self._notices.add(EngineError("kv-store-page", path=self.path))
         key = page.key
-        self.writer().post(lambda database: database.delete(key))
+        self._post(lambda database: database.delete(key))
 
     def used(self, pages: list[StoredPage]) -> None:
         """Note that pages were of use."""
         now = time.time_ns() // 1000
         keys = [page.key for page in pages if page.used < now - _TOUCH_AFTER]
         if keys and not (self._database is None or self._database.read_only):
-            self.writer().post(lambda database: database.touch(keys, now))
+            self._post(lambda database: database.touch(keys, now))
 
     def restored(self, tokens: int, seconds: float) -> None:
         """Take note of what restoring took."""
@@ -278,11 +282,19 @@ class KVStore:
             self._finalizer = weakref.finalize(self, self._writer.stop, _CLOSE_SECONDS)
         return self._writer
 
+    def _post(self, job: Callable[[Database], None]) -> None:
+        with suppress(RuntimeError):  # there is no room for a thread: it is left out
+            self.writer().post(job)
+
     def put(self, turn: int, place: int, keys: list[bytes], tokens: bytes, data: Any) -> None:
         """Give a page to the writer, which must have room."""
         before = keys[place - 1] if place else None
         page = Page(self.identity, turn, place, before, keys[place], tokens, data)
         self.writer().put(page)
+
+    def failed(self, error: Exception) -> None:
+        """Note that a prompt could not be handed over."""
+        self._notices.add(EngineError("kv-store-unusable", path=self.path, reason=repr(error)))
 
     def deliver(self) -> None:
         """Tell what has gone wrong."""
@@ -330,7 +342,7 @@ class KVStore:
                     return  # nothing of this model was ever stored
                 if known is not None and not speeds.differ(known):
                     return
-        self.writer().post(lambda database: database.keep_speeds(identity, speeds))
+        self._post(lambda database: database.keep_speeds(identity, speeds))
 
     def _give_up(self, error: sqlite3.Error) -> None:
         self._failed = True

@@ -75,26 +75,46 @@ class Turn:
         """Take note of how long the rest of the prompt took."""
         self._store.computed(tokens, seconds)
         if len(self._keys) < LEAST_PAGES or not self._store.writable:
-            self._next = len(self._keys)
+            self._leave_out()
+
+    def cut(self, pages: int) -> None:
+        """Take note that no more than the first pages of the prompt will ever be computed."""
+        self._keys = self._keys[:pages]
+        if pages < LEAST_PAGES:
+            self._leave_out()
 
     def step(self) -> None:
         """Hand one page over, where the writer has room for it; between two tokens."""
         if self._next < len(self._keys):
             self._hand_over(0.0)
 
-    def finish(self) -> None:
-        """Hand the rest over; the answer has ended."""
-        until = time.monotonic() + _FINISH_SECONDS
+    def finish(self, seconds: float = _FINISH_SECONDS) -> None:
+        """Hand the rest over, within some seconds; the answer has ended."""
+        until = time.monotonic() + seconds
         while self._next < len(self._keys):
             if not self._hand_over(until - time.monotonic()):
                 break
         self._store.deliver()
 
+    def _leave_out(self) -> None:
+        self._next = len(self._keys)
+
     def _hand_over(self, seconds: float) -> bool:
+        """Hand the next page over; what goes wrong with that is the store's, never the answer's."""
+        try:
+            return self._give(seconds)
+        except Exception as error:
+            self._store.failed(error)
+            self._leave_out()
+            return False
+
+    def _give(self, seconds: float) -> bool:
         sequence, place = self._sequence, self._next
         begin, end = place * PAGE_TOKENS, (place + 1) * PAGE_TOKENS
-        if sequence._closed or sequence._tokens[begin:end] != self._ids[begin:end].tolist():
-            return False  # it holds something else by now
+        stale = sequence._adapter_changes != self._engine._adapter_changes
+        if stale or sequence._tokens[begin:end] != self._ids[begin:end].tolist():
+            self._leave_out()  # it is closed, or holds something else by now
+            return False
         if not self._store.writer().has_room(max(0.0, seconds)):
             return False
         data = self._engine._session.read_pages(sequence._handle, place, 1)

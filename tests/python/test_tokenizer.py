@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import threading
+import time
 from pathlib import Path
 
 import chat_support as support
@@ -63,6 +65,26 @@ def test_no_mixture_of_added_tokens_gives_one(pieces: list[str]) -> None:
     ids = tokenizer.encode_text(text)
     assert all(i < EOS for i in ids)
     assert tokenizer.decode(ids, skip_special=False) == text
+
+
+def test_a_long_text_has_the_tokens_of_its_lines() -> None:
+    tokenizer = support.real_tokenizer()
+    line = "The quick brown fox <think> 沒有 \ud800 jumps.\n"
+    assert tokenizer.encode_text(line * 500) == tokenizer.encode_text(line) * 500
+    assert tokenizer.encode_markup(line * 500).count(THINK) == 500
+
+
+def test_other_threads_go_on_while_a_long_text_is_encoded() -> None:
+    tokenizer = support.real_tokenizer()
+    text = "The quick brown fox jumps over the lazy dog. " * 20_000
+    worker = threading.Thread(target=tokenizer.encode_text, args=(text,))
+    began = last = time.perf_counter()
+    longest = 0.0
+    worker.start()
+    while worker.is_alive():
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    assert longest < (last - began) / 2
 
 
 def test_markup_recognises_added_tokens_and_adds_none(tokenizer: Tokenizer) -> None:

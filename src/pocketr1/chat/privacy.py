@@ -149,10 +149,10 @@ def first_notice(data: Path | None = None) -> bool:
 
 def _conversations(path: Path) -> Kept:
     size = _size(path)
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:
         return Kept("conversations", path, size)
     try:
-        database = Database(path)
+        database = Database(path, read_only=True)
         try:
             rows = database.rows("SELECT count(*), min(created), max(updated) FROM conversation")
         finally:
@@ -194,6 +194,8 @@ def _erase_conversations(path: Path) -> None:
             if _writers(path):
                 raise HistoryError("privacy-running", path=path)
             history.erase()
+            if history.unscrubbed:
+                raise HistoryError("history-busy", path=path)
     except HistoryError as error:
         if error.code != "history-damaged":
             raise

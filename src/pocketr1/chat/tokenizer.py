@@ -31,6 +31,8 @@ __all__ = ["AddedToken", "Tokenizer", "load_tokenizer"]
 # The largest published tokenizer.json of a text model is near 35 MB; configurations are kilobytes.
 _MAX_TOKENIZER_BYTES = 64 << 20
 _MAX_CONFIG_BYTES = 4 << 20
+# Characters from which on encoding takes milliseconds.
+_LONG_TEXT = 4096
 
 
 @dataclass(frozen=True)
@@ -297,8 +299,14 @@ def whole_characters(text: str) -> str:
 
 
 def _encode(tokenizer: tokenizers.Tokenizer, text: str) -> list[int]:
-    ids: list[int] = tokenizer.encode(whole_characters(text), add_special_tokens=False).ids
-    return ids
+    text = whole_characters(text)
+    if len(text) < _LONG_TEXT:
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+    # The library gives up the interpreter's lock in this one alone. Held for the seconds that a
+    # book takes, it would stop the server's loop and the engine's thread.
+    (encoded,) = tokenizer.encode_batch([text], add_special_tokens=False)
+    return list(encoded.ids)
 
 
 def _hide_added_tokens(tree: dict[str, Any]) -> bytes:

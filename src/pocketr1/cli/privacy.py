@@ -72,7 +72,7 @@ def _show(places: Places, json: bool) -> None:
     found = kept(places)
     cache = places.kv_store.parent
     if json:
-        print_json({"kept": [one.to_dict() for one in found], "prompts_logged": False})
+        print_json({"kept": [one.to_dict() for one in found]})
         return
     for one in found:
         show(messages.text(f"cli-privacy-{one.kind}"))

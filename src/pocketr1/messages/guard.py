@@ -203,6 +203,12 @@ TEXTS: dict[str, Text] = {
         "Send less: shorter messages, or fewer of them.",
         "请减少内容：缩短消息或减少消息数量。",
     ),
+    "body-room": Text(
+        "Other requests' bodies take all the room there is for them now.",
+        "其他请求的请求体已占满目前可用的空间。",
+        "Ask again in a moment.",
+        "请稍后再试。",
+    ),
     "body-empty": Text(
         "The request has no body.",
         "请求没有请求体。",

@@ -73,6 +73,12 @@ TEXTS: dict[str, Text] = {
         mend_en="Wait for its end, or stop it first.",
         mend_zh="请等它结束，或先将其停止。",
     ),
+    "history-elsewhere": Text(
+        what_en="The reply {id!r} is written by another program.",
+        what_zh="回复 {id!r} 由另一个程序生成。",
+        mend_en="Stop it where it was asked for: in its terminal, or on the page of its server.",
+        mend_zh="请在提问处将其停止：相应的终端，或相应服务器的网页。",
+    ),
     "history-cursor": Text(
         what_en="{cursor!r} is no place in the list of conversations.",
         what_zh="{cursor!r} 不是对话列表中的位置。",

@@ -13,6 +13,12 @@ TEXTS: dict[str, Text] = {
         mend_en="Send one JSON object, in UTF-8.",
         mend_zh="请发送一个 UTF-8 编码的 JSON 对象。",
     ),
+    "request-importing": Text(
+        what_en="Another import is under way.",
+        what_zh="另一次导入正在进行。",
+        mend_en="Ask again when it is done.",
+        mend_zh="请在其完成后再试。",
+    ),
     "request-route": Text(
         what_en="There is no {path} here.",
         what_zh="这里没有 {path}。",
@@ -83,6 +89,12 @@ TEXTS: dict[str, Text] = {
     "request-chars": Text(
         what_en="{where} is longer than {limit} characters, the most there may be.",
         what_zh="{where} 超过了 {limit} 个字符的上限。",
+        mend_en="Send less.",
+        mend_zh="请缩短内容。",
+    ),
+    "request-bytes": Text(
+        what_en="{where} is longer than {limit} bytes, the most there may be.",
+        what_zh="{where} 超过了 {limit} 字节的上限。",
         mend_en="Send less.",
         mend_zh="请缩短内容。",
     ),
@@ -216,11 +228,11 @@ TEXTS: dict[str, Text] = {
         "required. Ctrl-C lets the replies under way end, a second one does not. With --json one "
         "line of JSON (url, model, pid) is printed when it is ready.\n\n"
         "  pocketr1 serve tiny\n"
-        "  pocketr1 serve r1-int4 --host 0.0.0.0 --api-key KEY",
+        "  POCKETR1_API_KEY=KEY pocketr1 serve r1-int4 --host 0.0.0.0",
         "默认只监听本机；若用 --host 指定其他地址，则必须设置 API 密钥。按 Ctrl-C 会等待进行中的"
         "回答结束，再按一次则立即退出。使用 --json 时，就绪后打印一行 JSON（url、model、pid）。\n\n"
         "  pocketr1 serve tiny\n"
-        "  pocketr1 serve r1-int4 --host 0.0.0.0 --api-key KEY",
+        "  POCKETR1_API_KEY=KEY pocketr1 serve r1-int4 --host 0.0.0.0",
     ),
     "cli-option-host": Text("Address to listen on.", "监听的地址。"),
     "cli-option-port": Text("Port to listen on; 0 takes a free one.", "监听的端口；0 表示任选。"),

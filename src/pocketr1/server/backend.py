@@ -35,7 +35,8 @@ class Facts:
 
     name: as requests call it; created: seconds since 1970; architecture: ``qwen2`` and the like;
     parameters: how many; weight_bytes: what they take; bits_per_weight: of the whole model;
-    max_context: tokens; details: more to show, in order (``{"isa": "avx512_vnni"}``).
+    max_context: tokens; details: more to show, in order (``{"isa": "avx512_vnni"}``). kv_store: the
+    file that keeps prompts in computed form, ``None`` without one.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Facts:
     bits_per_weight: float
     max_context: int
     details: Mapping[str, str | int | float] = field(default_factory=dict)
+    kv_store: str | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ class Load:
 
     running, waiting: replies; pages of K/V: in use, kept for prompts to come, and at most;
     the ``_total`` figures only grow. rss_bytes: the process's resident memory; memory_budget:
-    ``None`` without one. Seconds are of model time.
+    ``None`` without one. Seconds are of model time. alive: it can still answer.
     """
 
     running: int = 0
@@ -182,6 +184,7 @@ class Load:
     preempted_total: int = 0
     steps_total: int = 0
     step_seconds_total: float = 0.0
+    alive: bool = True
 
 
 @dataclass(frozen=True)
@@ -239,8 +242,11 @@ class Backend(Protocol):
         """Return what is kept of prompts."""
         ...
 
-    async def drop_cached(self) -> None:
-        """Forget it, in memory and in the store; replies under way keep what they use."""
+    async def drop_cached(self, *, every_model: bool = False) -> None:
+        """Forget it, in memory and in the store; replies under way keep what they use.
+
+        every_model: also what the store keeps of other models' prompts.
+        """
         ...
 
     async def close(self, grace: float = 0.0) -> None:

@@ -38,6 +38,7 @@ _HISTORY = {
     "history-no-conversation": 404,
     "history-no-message": 404,
     "history-parent-running": 409,
+    "history-elsewhere": 409,
     "history-parent": 400,
     "history-cursor": 400,
     "history-import": 400,

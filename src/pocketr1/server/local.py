@@ -184,8 +184,8 @@ class LocalBackend:
         stored, size = await self._apart(_stored, store.path, own.hex()[:12])
         return Cached(pages, pages * page_bytes, str(store.path), stored, size)
 
-    async def drop_cached(self) -> None:
-        """Forget it, in memory and this model's part of the store."""
+    async def drop_cached(self, *, every_model: bool = False) -> None:
+        """Forget it, in memory and this model's part of the store, or all of the store."""
 
         def drop(scheduler: Scheduler) -> str:
             scheduler.forget()
@@ -196,7 +196,7 @@ class LocalBackend:
         own = await asyncio.wrap_future(self._worker.call(drop))
         store = self._engine.kv_store
         if store is not None:
-            await self._apart(_erase, store, own)
+            await self._apart(_erase, store, None if every_model else own)
 
     async def close(self, grace: float = 0.0) -> None:
         """Take no more tasks, let those under way go on for ``grace`` seconds, end the rest.
@@ -320,6 +320,7 @@ def _facts(engine: Engine, name: str | None) -> Facts:
         bits_per_weight=8 * engine.weight_bytes / parameters if parameters else 0.0,
         max_context=engine.max_context,
         details={"isa": engine.isa, "threads": engine.threads},
+        kv_store=None if engine.kv_store is None else str(engine.kv_store.path),
     )
 
 
@@ -332,13 +333,18 @@ def _stored(path: Path, own: str) -> tuple[int, int]:
     return sum(m.pages for m in report.models if m.id == own), report.file_bytes
 
 
-def _erase(store: KVStore, own: str) -> None:
-    """Delete a model's pages from a store, where there are any; those on their way to it too."""
+def _erase(store: KVStore, own: str | None) -> None:
+    """Delete a model's pages from a store, where there are any; those on their way to it too.
+
+    own: whose; ``None``: those of all models.
+    """
     store.settle()
     try:
-        prune(store.path, model=own)
-    except UsageError:  # it holds nothing of this model
-        return
+        # Model by model: the file itself must stay, it is open.
+        models = [own] if own is not None else [m.id for m in inspect_store(store.path).models]
+        for model in models:
+            with suppress(UsageError):  # it holds nothing of this model
+                prune(store.path, model=model)
     except EngineError as error:
         if error.code != "kv-store-missing":
             raise

@@ -153,9 +153,9 @@ class Metered:
         """Return what is kept of prompts."""
         return await self._backend.cached()
 
-    async def drop_cached(self) -> None:
+    async def drop_cached(self, *, every_model: bool = False) -> None:
         """Forget it."""
-        await self._backend.drop_cached()
+        await self._backend.drop_cached(every_model=every_model)
 
     async def close(self, grace: float = 0.0) -> None:
         """Take no more tasks, and close."""

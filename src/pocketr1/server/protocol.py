@@ -91,11 +91,13 @@ class Connection(H11Protocol):
                 self.transport.abort()
                 return
         super().data_received(data)
+        self._read_on()
         self._watch()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
+        self._read_on()
         self._watch()
 
     def pause_writing(self) -> None:
@@ -132,6 +134,20 @@ class Connection(H11Protocol):
     def _should_upgrade(self) -> bool:
         # There are no web sockets here, and a request for one is answered as what else it is.
         return False
+
+    def _read_on(self) -> None:
+        """Go on reading while a reply is being made and the next request has begun to come.
+
+        uvicorn stops there, and would not see that the client leaves. What comes waits for its
+        turn, as much of it as a request's head may have.
+        """
+        ahead = self.conn.their_state is h11.DONE and len(self.conn.trailing_data[0])
+        if not ahead or self.cycle is None or self.cycle.response_complete:
+            return
+        if ahead > self._limits.header_bytes:
+            self.transport.abort()
+        else:
+            self.flow.resume_reading()
 
     def _answered(self) -> bool:
         return self.cycle is not None and self.cycle.response_complete
@@ -209,11 +225,14 @@ class Connection(H11Protocol):
             (b"cache-control", b"no-store"),
             (b"connection", b"close"),
         ]
-        for event in (
+        events: list[h11.Event] = [
             h11.Response(status_code=error.status, headers=headers),
             h11.Data(data=body),
             h11.EndOfMessage(),
-        ):
+        ]
+        if self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD":
+            del events[1]
+        for event in events:
             self.transport.write(self.conn.send(event) or b"")
         self._phase = "refused"
         if self._reading is not None:

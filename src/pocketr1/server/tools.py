@@ -131,9 +131,10 @@ def forced_call(answer: str) -> Call | None:
     """Return the call that an answer held to :func:`forced_schema` is, ``None`` if cut off."""
     try:
         tree = json.loads(answer)
-    except ValueError:
+        arguments = json.dumps(tree["arguments"], ensure_ascii=False)
+    except (ValueError, RecursionError):  # cut off; nested beyond what Python reads or writes
         return None
-    return _call(tree["name"], json.dumps(tree["arguments"], ensure_ascii=False))
+    return _call(tree["name"], arguments)
 
 
 class CallParser:

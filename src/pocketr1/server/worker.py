@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pocketr1.engine import Engine
@@ -76,8 +76,8 @@ class Worker:
 
     @property
     def load(self) -> Load:
-        """How busy it was after its last turn; without ``rss_bytes``."""
-        return self._load
+        """How busy it was after its last turn, and whether it lives; without ``rss_bytes``."""
+        return replace(self._load, alive=self._dead is None and self._thread.is_alive())
 
     def submit(self, job: Job) -> None:
         """Let a job join; what is wrong with it comes to its mailbox. From its loop's thread."""

@@ -12,12 +12,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pocketr1.chat.history import FILE, History, Outcome, branch, markdown, prompt_messages
+from pocketr1.chat.history import (
+    FILE,
+    History,
+    Outcome,
+    branch,
+    database,
+    markdown,
+    prompt_messages,
+)
 from pocketr1.errors import HistoryError
 
 DONE = Outcome("done", "stop", {"completion_tokens": 3})
@@ -418,3 +427,41 @@ def test_a_question_taken_back_leaves_no_trace(history: History) -> None:
     history.withdraw(question.id)
     after = history.conversation(id)
     assert (after.messages, after.leaf) == (before.messages, before.leaf)
+
+
+def test_a_deletion_while_another_reads_is_done_and_scrubbed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
+    path = tmp_path / FILE
+    with History(path) as history, closing(sqlite3.connect(path)) as other:
+        id = say(history, "the secret word is xyzzy", "xyzzy")
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM message").fetchone()
+        history.delete(id)
+        assert history.unscrubbed
+        assert history.conversations().conversations == ()
+        other.execute("COMMIT")
+        history.conversations()
+        assert not history.unscrubbed
+        files = [each for each in tmp_path.iterdir() if each.is_file()]
+        assert not any(b"xyzzy" in each.read_bytes() for each in files)
+
+
+def test_erasing_while_another_reads_is_done_and_scrubbed_at_the_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
+    path = tmp_path / FILE
+    with History(path) as history, closing(sqlite3.connect(path)) as other:
+        say(history, "the secret word is xyzzy", "xyzzy")
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM message").fetchone()
+        history.erase()
+        assert history.unscrubbed
+        other.execute("COMMIT")
+        history.close()
+        history.close()
+        assert not history.unscrubbed
+        files = [each for each in tmp_path.iterdir() if each.is_file()]
+        assert not any(b"xyzzy" in each.read_bytes() for each in files)

@@ -7,7 +7,7 @@ import json
 import sqlite3
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -66,6 +66,14 @@ def text_of(directory: Path) -> bytes:
     return b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
 
 
+def state_of(directory: Path) -> dict[str, tuple[int, bytes]]:
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    return {
+        path.name: (path.stat().st_mode, b"" if path.suffix == ".db-shm" else path.read_bytes())
+        for path in files
+    }
+
+
 def test_where_nothing_is_kept_nothing_is_made(places: Places, run: Run, tmp_path: Path) -> None:
     code, out, _ = run("show")
     assert code == 0
@@ -89,7 +97,20 @@ def test_what_is_kept_as_json(used: Places, run: Run) -> None:
     found = {one["kind"]: one for one in document["kept"]}
     assert [found[kind]["count"] for kind in ("conversations", "kv-store", "history")] == [1, 1, 2]
     assert all(one["bytes"] > 0 and one["problem"] is None for one in found.values())
-    assert document["prompts_logged"] is False
+    assert document.keys() == {"kept"}
+
+
+@pytest.mark.parametrize("open_elsewhere", [False, True])
+def test_looking_changes_nothing(used: Places, run: Run, open_elsewhere: bool) -> None:
+    used.conversations.chmod(0o644)
+    with ExitStack() as stack:
+        if open_elsewhere:
+            other = stack.enter_context(closing(sqlite3.connect(used.conversations)))
+            other.execute("UPDATE conversation SET title = title")
+            other.commit()
+        before = state_of(used.conversations.parent)
+        assert "conversations 1," in run("show")[1]
+        assert state_of(used.conversations.parent) == before
 
 
 def test_all_goes(used: Places, run: Run, tmp_path: Path) -> None:
@@ -153,6 +174,19 @@ def test_conversations_stay_while_a_reply_is_written(used: Places) -> None:
         assert problem is not None
         assert problem.code == "privacy-running"
         assert len(history.conversations().conversations) == 2
+
+
+def test_conversations_that_another_still_reads_are_not_told_as_erased(
+    used: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pocketr1.chat.history.database._BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(used.conversations)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM conversation").fetchone()
+        problem = erase(used, ["conversations"])[0].problem
+    assert problem is not None
+    assert problem.code == "history-busy"
+    assert kept(used)[0].count == 0
 
 
 def test_a_server_that_has_the_conversations_open_goes_on_with_none(used: Places) -> None:

@@ -61,6 +61,7 @@ class FakeBackend:
         self.closed = 0
         self.closing = False
         self.kept = Cached(pages=3, bytes=3 << 10)
+        self.dropped: list[bool] = []  # of all models?
         self.busy = Load(kv_pages_limit=64, memory_budget=None)
         self._facts = facts or Facts(
             name="fake",
@@ -140,8 +141,9 @@ class FakeBackend:
     async def cached(self) -> Cached:
         return self.kept
 
-    async def drop_cached(self) -> None:
+    async def drop_cached(self, *, every_model: bool = False) -> None:
         self.kept = Cached()
+        self.dropped.append(every_model)
 
     async def close(self, grace: float = 0.0) -> None:
         self.closing = True

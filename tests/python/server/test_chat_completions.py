@@ -121,6 +121,26 @@ def test_sampling_reaches_the_model(server: RunningServer, backend: FakeBackend)
     assert task.stop == ("x",)
 
 
+@pytest.mark.parametrize(("given", "seed"), [(-1, None), (-2, 2**64 - 2), (-(2**63), 2**63)])
+def test_a_negative_seed_is_taken(
+    server: RunningServer, backend: FakeBackend, given: int, seed: int | None
+) -> None:
+    ask(server, seed=given)
+    assert backend.tasks[-1].sampling.seed == seed
+
+
+def test_a_top_p_of_nothing_leaves_the_likeliest(
+    server: RunningServer, backend: FakeBackend
+) -> None:
+    ask(server, top_p=0, temperature=1)
+    assert backend.tasks[-1].sampling.temperature == 0
+
+
+def test_an_empty_stop_is_none(server: RunningServer, backend: FakeBackend) -> None:
+    ask(server, stop="")
+    assert backend.tasks[-1].stop == ()
+
+
 def test_null_is_as_if_absent(server: RunningServer, backend: FakeBackend) -> None:
     names = ("temperature", "top_p", "seed", "stop", "tools", "response_format", "n", "thinking")
     post(server, **dict.fromkeys(names), max_completion_tokens=5)
@@ -206,9 +226,9 @@ def test_what_means_nothing_here_is_accepted(server: RunningServer) -> None:
         ({"temperature": True}, "temperature"),
         ({"temperature": -0.1}, "temperature"),
         ({"temperature": 2.1}, "temperature"),
-        ({"top_p": 0}, "top_p"),
+        ({"top_p": -0.1}, "top_p"),
         ({"top_p": 1.5}, "top_p"),
-        ({"seed": -1}, "seed"),
+        ({"seed": -(2**63) - 1}, "seed"),
         ({"seed": 1.5}, "seed"),
         ({"n": 0}, "n"),
         ({"n": True}, "n"),
@@ -218,7 +238,7 @@ def test_what_means_nothing_here_is_accepted(server: RunningServer) -> None:
         ({"max_tokens": 2**63}, "max_tokens"),
         ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens"),
         ({"stop": ["a"] * 100}, "stop"),
-        ({"stop": ""}, "stop"),
+        ({"stop": [""]}, "stop"),
         ({"stop": [1]}, "stop[0]"),
         ({"stream": 1}, "stream"),
         ({"top_logprobs": 3}, "top_logprobs"),

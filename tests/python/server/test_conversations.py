@@ -6,89 +6,22 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from conversing import SLOW, Client, until
 from event_source import EventSource
 from fake_backend import FakeBackend, Script
 
 from pocketr1.chat.history import FILE, History
-from pocketr1.errors import BusyError, ContextFullError
+from pocketr1.errors import ContextFullError
 from pocketr1.server.app import Settings, build_app
 from pocketr1.server.conversations import replies
 from pocketr1.server.http import RunningServer
-
-SLOW = Script(reasoning=["hm "] * 5, answer=["word "] * 400, delay=0.01)
-
-
-class Client:
-    """The page: a server of its own, and what it asks of it."""
-
-    def __init__(self, backend: FakeBackend, http: httpx.Client) -> None:
-        self.backend = backend
-        self.http = http
-
-    def call(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
-        response = self.http.request(method, path, **options)
-        assert response.status_code == status, response.text
-        return response.json() if response.content else None
-
-    def begin(self, **fields: Any) -> str:
-        return str(self.call("POST", "/api/conversations", 201, json=fields)["id"])
-
-    def ask(
-        self, conversation: str, content: str, parent: str | None = None, **fields: Any
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        body = {"parent": parent, "content": content, **fields}
-        made = self.call("POST", f"/api/conversations/{conversation}/messages", 201, json=body)
-        return made["user"], made["reply"]
-
-    def listen(self, reply: dict[str, Any]) -> EventSource:
-        return EventSource(self.http, f"/api/replies/{reply['id']}/events")
-
-    def hear(self, reply: dict[str, Any]) -> EventSource:
-        source = self.listen(reply)
-        assert source.connect() == 200
-        return source
-
-    def read(self, conversation: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.call("GET", f"/api/conversations/{conversation}")
-        return found
-
-    def last(self, conversation: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.read(conversation)["messages"][-1]
-        return found
-
-    def error(self, method: str, path: str, status: int, **options: Any) -> str:
-        return str(self.call(method, path, status, **options)["error"]["code"])
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Client]]:
-    """Return a function that starts a server on the same store each time."""
-    with ExitStack() as stack:
-
-        def start(*scripts: Script) -> Client:
-            backend = FakeBackend(*scripts)
-            settings = Settings(port=0, data=tmp_path)
-            server = stack.enter_context(RunningServer(build_app(backend, settings), settings))
-            http = httpx.Client(base_url=server.url, timeout=30, trust_env=False)
-            return Client(backend, stack.enter_context(http))
-
-        yield start
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not come to be")
 
 
 def test_a_question_is_answered_and_kept(serve: Callable[..., Client]) -> None:
@@ -269,18 +202,6 @@ def test_a_fault_of_ours_ends_the_reply(serve: Callable[..., Client]) -> None:
     client = serve(Script(error=ContextFullError("context-too-long")))
     _, reply = client.ask(client.begin(), "A")
     assert client.hear(reply).heard[-1][1]["code"] == "server-fault"
-
-
-def test_no_room_and_a_failing_model_come_as_failed(serve: Callable[..., Client]) -> None:
-    busy = BusyError("server-closing", retry_after=3)
-    client = serve(Script(error=busy), Script(answer=["half"], late_error=busy))
-    id = client.begin()
-    user, reply = client.ask(id, "A")
-    assert client.hear(reply).heard[-1][1]["code"] == "server-closing"
-    path = f"/api/conversations/{id}/replies"
-    again = client.call("POST", path, 201, json={"parent": user["id"]})["reply"]
-    client.hear(again)
-    assert (client.last(id)["state"], client.last(id)["content"]) == ("failed", "half")
 
 
 def test_deleting_a_conversation_stops_its_replies(serve: Callable[..., Client]) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+import threading
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from pocketr1.server.errors import RequestError
+from pocketr1.server.guard import body
 from pocketr1.server.guard.body import parse_json
 from pocketr1.server.guard.limits import Limits
 
@@ -135,3 +139,53 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     text = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     assert parse_json(text, LIMITS) == value
     assert not (isinstance(value, float) and math.isinf(value))
+
+
+def request(data: bytes, go: asyncio.Event | None = None) -> Request:
+    """Return a request whose body comes in two pieces, the second when ``go`` is set."""
+    pieces = [data[:-1], data[-1:]]
+
+    async def receive() -> dict[str, Any]:
+        if go is not None and len(pieces) == 1:
+            await go.wait()
+        piece = pieces.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
+
+    return Request({"type": "http", "method": "POST", "headers": []}, receive)
+
+
+@pytest.mark.parametrize(("size", "apart"), [(60_000, False), (70_000, True)])
+def test_a_large_body_is_parsed_beside_the_loop(
+    monkeypatch: pytest.MonkeyPatch, size: int, apart: bool
+) -> None:
+    threads: list[int] = []
+
+    def parse(data: bytes, limits: Limits) -> Any:
+        threads.append(threading.get_ident())
+        return parse_json(data, limits)
+
+    monkeypatch.setattr(body, "parse_json", parse)
+    assert asyncio.run(body.read_json(request(b'"%s"' % (b"x" * size)), LIMITS)) == "x" * size
+    assert (threads != [threading.get_ident()]) is apart
+
+
+def test_bodies_that_are_read_at_once_share_their_room() -> None:
+    limits = replace(LIMITS, held_bytes=250_000)
+    large, small = b'"%s"' % (b"x" * 100_000), b'"small"'
+
+    async def crowd() -> list[Any]:
+        go = asyncio.Event()
+        held = [asyncio.create_task(body.read_json(request(large, go), limits)) for _ in range(2)]
+        await asyncio.sleep(0)
+        found = []
+        for data in (large, small):
+            try:
+                found.append(await body.read_json(request(data), limits))
+            except RequestError as error:
+                found.append((error.status, error.code))
+        go.set()
+        await asyncio.gather(*held)
+        found.append(len(await body.read_json(request(large), limits)))
+        return found
+
+    assert asyncio.run(crowd()) == [(503, "body-room"), "small", 100_000]

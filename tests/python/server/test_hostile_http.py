@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import re
 from collections.abc import Iterator
 
 import pytest
+import uvicorn
 from hostile import ECHO, Answer, ask, get, patient, post, serving, talk
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pocketr1.server.http import RunningServer
+from pocketr1.server.http import RunningServer, _Server
+from pocketr1.server.protocol import Connection
 
 TAIL = "Host: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
@@ -249,3 +253,13 @@ def test_what_is_not_said_to_be_json_is_refused(server: RunningServer, kind: str
 
 def test_a_compressed_body_is_refused(server: RunningServer) -> None:
     assert ask(server, post(ECHO, b"{}", "Content-Encoding: gzip")).status == 415
+
+
+def test_what_uvicorn_is_told_anew_is_there() -> None:
+    """The names are its own, not promised: another version may have others."""
+    for own, base in ((Connection, H11Protocol), (_Server, uvicorn.Server)):
+        # Of each method that is defined here: another's, or called by nobody but us.
+        told = {name for name, value in vars(own).items() if inspect.isfunction(value)}
+        ours = {"_read_on", "_answered", "_unsent", "_watch", "_reading_stands", "_writing_stands"}
+        ours |= {"_refuse", "serve_until_stopped", "_call"}
+        assert [name for name in sorted(told - ours) if not hasattr(base, name)] == []

@@ -14,6 +14,8 @@ from hostile import ECHO, SHORT, STREAM, ask, get, patient, post, serving, talk,
 
 from pocketr1.server.http import RunningServer
 
+ENDLESS = get(STREAM + "?count=100000&delay=0.01").replace(b"Connection: close", b"A: b")
+
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[RunningServer]:
@@ -109,6 +111,35 @@ def test_a_client_that_hangs_up_ends_its_reply(server: RunningServer) -> None:
         assert client.recv(100)
         client.shutdown(socket.SHUT_WR)
         until(lambda: server.requests == 0)
+
+
+def test_a_byte_of_the_next_request_does_not_hide_that_a_client_hangs_up(
+    server: RunningServer,
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        client.sendall(
+            get(STREAM + "?count=100000&delay=0.01").replace(b"Connection: close", b"A: b")
+        )
+        assert client.recv(100)
+        client.sendall(b"G")
+        client.sendall(b"E")
+        client.shutdown(socket.SHUT_WR)
+        until(lambda: server.requests == 0)
+
+
+def test_a_client_that_sends_much_ahead_is_cut(server: RunningServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        client.sendall(ENDLESS)
+        assert client.recv(100)
+        client.sendall(b"G" * (SHORT.header_bytes + 1))
+        until(lambda: server.requests == 0)
+
+
+def test_a_slow_request_for_a_head_alone_is_cut_without_a_body(server: RunningServer) -> None:
+    start = post(ECHO, b"").replace(b"Content-Length: 0", b"Content-Length: 100000")
+    came = talk(server, start.replace(b"POST", b"HEAD") + b"{")
+    assert came.startswith(b"HTTP/1.1 408")
+    assert came.endswith(b"\r\n\r\n")
 
 
 def test_a_client_that_reads_nothing_is_cut(server: RunningServer) -> None:

@@ -16,7 +16,7 @@ from local_support import LONG, QUESTION, SEEDED, WILD, ask, events, run, text, 
 import pocketr1
 from pocketr1.chat import Chat
 from pocketr1.engine import Engine, load
-from pocketr1.engine.scheduler import SchedulerOptions
+from pocketr1.engine.scheduler import Scheduler, SchedulerOptions
 from pocketr1.errors import BusyError, EngineError
 from pocketr1.server.backend import Begun, Ended, Event, Piece, Task
 from pocketr1.server.errors import RequestError
@@ -402,6 +402,28 @@ def test_what_is_kept_is_shown_and_dropped_memory_and_store(tmp_path: Path) -> N
         assert again[0].cached_tokens == 0
 
     run(drop, kv_store=tmp_path / "store")
+
+
+def test_the_facts_name_the_store(tmp_path: Path) -> None:
+    async def look(backend: LocalBackend) -> str | None:
+        return backend.facts.kv_store
+
+    assert run(look, kv_store=tmp_path / "store") == str(tmp_path / "store")
+    assert run(look) is None
+
+
+def test_a_worker_that_has_died_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> list[Any]:
+        raise MemoryError
+
+    async def die(backend: LocalBackend) -> None:
+        assert backend.load().alive
+        monkeypatch.setattr(Scheduler, "turn", fail)
+        with pytest.raises(EngineError):
+            await events(backend, ask())
+        assert not backend.load().alive
+
+    run(die)
 
 
 def test_replies_that_outgrow_the_memory_take_turns_and_say_the_same(engine: Engine) -> None:

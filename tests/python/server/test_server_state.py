@@ -92,6 +92,14 @@ def test_health_says_when_it_closes() -> None:
     assert (answer.status_code, answer.json()) == (503, {"status": "closing"})
 
 
+def test_health_says_when_the_model_is_dead() -> None:
+    backend = FakeBackend()
+    backend.busy = Load(alive=False)
+    with serving(backend) as server:
+        answer = httpx.get(server.url + "/health")
+    assert (answer.status_code, answer.json()) == (503, {"status": "failed"})
+
+
 def test_figures_are_in_prometheus_format(server: RunningServer, backend: FakeBackend) -> None:
     backend.busy = Load(running=2, kv_pages_used=5, generated_tokens_total=77, memory_budget=1000)
     body = {"messages": [{"role": "user", "content": "a"}]}

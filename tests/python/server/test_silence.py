@@ -111,6 +111,17 @@ def test_a_prompt_is_logged_where_asked(
     assert SECRET in told
 
 
+@pytest.mark.parametrize("path", ["/api/session", "/api/session/", "/api/%73ession"])
+def test_a_key_is_in_no_log_of_prompts(
+    caplog: Captured, capfd: pytest.CaptureFixture[str], path: str
+) -> None:
+    with serving(api_key=SECRET, log_prompts=True) as server:
+        httpx.post(server.url + path, json={"key": SECRET})
+        headers = {"Authorization": f"Bearer {SECRET}"}
+        httpx.post(server.url + path, json={"key": SECRET}, headers=headers)
+    assert SECRET not in said(caplog, capfd)
+
+
 def test_a_logged_prompt_cannot_forge_a_line(
     caplog: Captured, capfd: pytest.CaptureFixture[str]
 ) -> None:

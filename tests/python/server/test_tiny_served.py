@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +15,8 @@ from serving import client, events, refusal, serving
 
 import pocketr1
 from pocketr1.chat import Chat
-from pocketr1.engine import Sampling
+from pocketr1.engine import KVStore, Sampling
+from pocketr1.engine.kvstore import inspect_store
 from pocketr1.server.http import RunningServer
 from pocketr1.server.local import LocalBackend
 
@@ -242,3 +245,35 @@ def test_many_ask_at_once_and_each_gets_its_own(server: RunningServer) -> None:
     with ThreadPoolExecutor(6) as pool:
         together = dict(zip(alone, pool.map(answer, alone), strict=True))
     assert together == alone
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_deleted_conversation_leaves_no_prompt_in_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, everything: bool
+) -> None:
+    monkeypatch.setattr(KVStore, "pays", True)  # also where Tiny R1 computes faster than that
+    store, secret = tmp_path / "kv.sqlite3", "What is 17 + 25? " * 60
+    # Another model's prompt, as far as the store can tell.
+    with pocketr1.load("tiny", kv_store=store, kv_format="int8") as engine, Chat(engine) as chat:
+        chat.send(secret, max_tokens=1)
+    (other,) = inspect_store(store).models
+    backend = LocalBackend.open("tiny", kv_store=store)
+    with (
+        serving(backend, data=tmp_path) as server,
+        httpx.Client(base_url=server.url, timeout=30) as http,
+    ):
+        id = http.post("/api/conversations", json={}).json()["id"]
+        body = {"parent": None, "content": secret, "settings": {"max_tokens": 2}}
+        http.post(f"/api/conversations/{id}/messages", json=body).raise_for_status()
+        for _ in range(500):
+            if http.get("/v1/cache").json()["store"]["pages"] >= 4:
+                break
+            time.sleep(0.02)
+        assert http.get("/v1/cache").json()["store"]["pages"] >= 4
+        path = "/api/conversations" if everything else f"/api/conversations/{id}"
+        assert http.delete(path).status_code == 204
+        kept = http.get("/v1/cache").json()
+        assert (kept["memory"]["pages"], kept["store"]["pages"]) == (0, 0)
+        assert [m.pages for m in inspect_store(store).models if m.id == other.id] == (
+            [] if everything else [other.pages]
+        )

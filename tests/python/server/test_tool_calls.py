@@ -12,6 +12,7 @@ from fake_backend import FakeBackend, Script
 from serving import client, refusal, serving
 
 from pocketr1.chat import ChatTemplate, load_tokenizer
+from pocketr1.server.guard.limits import Limits
 from pocketr1.server.openai.chat_request import ChatRequest
 from pocketr1.server.tools import CALL_BEGIN, CALL_END, CALLS_BEGIN, CALLS_END, SEPARATOR
 
@@ -135,6 +136,41 @@ def test_a_call_is_forced_by_a_schema(choice: Any, stream: bool) -> None:
     schema = backend.tasks[0].json_schema
     assert schema is not None
     assert ("anyOf" in schema) is (choice == "required")
+
+
+def test_a_result_may_be_null() -> None:
+    calls = [{"id": "1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}]
+    said = [{"role": "assistant", "content": None, "tool_calls": calls}]
+    backend = FakeBackend()
+    ask(backend, messages=[*HELLO, *said, {"role": "tool", "content": None, "tool_call_id": "1"}])
+    assert list(backend.tasks[0].prompt)[-1] == {"role": "tool", "content": ""}
+
+
+@pytest.mark.parametrize("place", ["description", "parameters", "arguments"])
+def test_tools_count_as_the_prompt_they_become(place: str) -> None:
+    body: dict[str, Any] = {"messages": HELLO}
+    function: dict[str, Any] = {"name": "clock"}
+    if place == "arguments":
+        called = {"id": "1", "function": {"name": "clock", "arguments": "x" * 2000}}
+        body["messages"] = [*HELLO, {"role": "assistant", "tool_calls": [called]}]
+        param = "messages"
+    else:
+        function[place] = "x" * 2000 if place == "description" else {"title": "x" * 2000}
+        body["tools"], param = [{"type": "function", "function": function}], "tools"
+    with serving(FakeBackend(), limits=Limits(prompt_chars=2000)) as server:
+        error = refusal(server, URL, body)
+    assert (error["code"], error["param"]) == ("request-chars", param)
+
+
+def test_a_schema_is_measured_in_bytes() -> None:
+    schema = {"enum": ["天" * 1000]}
+    asked = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    body = {"messages": HELLO, "response_format": asked}
+    size = len(json.dumps(schema, ensure_ascii=False).encode())
+    with serving(FakeBackend(), limits=Limits(schema_bytes=size)) as server:
+        assert httpx.post(server.url + URL, json=body).status_code == 200
+    with serving(FakeBackend(), limits=Limits(schema_bytes=size - 1)) as server:
+        assert refusal(server, URL, body)["code"] == "request-bytes"
 
 
 def test_a_forced_call_that_was_cut_off_is_text() -> None:

@@ -136,5 +136,10 @@ def test_a_forced_call_takes_references_along() -> None:
         assert json.loads(call.arguments)["at"] in {"here", "there"}
 
 
+def test_a_forced_call_nested_beyond_reading_is_none() -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    assert forced_call(f'{{"name": "go", "arguments": {{"a": {deep}}}}}') is None
+
+
 def test_a_forced_call_that_was_cut_off_is_none() -> None:
     assert forced_call('{"name": "go", "argu') is None

@@ -54,19 +54,22 @@ class Database:
     """One connection, which threads may share.
 
     path: the file; it and its directory are made, for their owner alone, where they are missing.
-    ``None`` keeps everything in memory.
+    ``None`` keeps everything in memory. read_only: only look; nothing is made or changed, and the
+    file must be there.
 
     Every method raises HistoryError: ``history-damaged``, ``history-foreign``, ``history-newer``,
     ``history-unusable``, ``history-busy``, ``history-full``.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
         self.path = path
         self._lock = threading.RLock()
         with self._explaining():
-            self._connection = self._open()
+            self._connection = self._look() if read_only else self._open()
         try:
-            self._prepare()
+            self._check()
+            if not read_only:
+                self._prepare()
         except BaseException:
             self._connection.close()
             raise
@@ -110,16 +113,23 @@ class Database:
                 with suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
 
-    def scrub(self, *, shrink: bool = False) -> None:
+    def scrub(self, *, shrink: bool = False, wait: bool = True) -> None:
         """Leave no copy of what was deleted in the log beside the file; shrink: give room back.
 
-        Raises ``history-busy`` where another process reads for so long that the log must stay.
+        Raises ``history-busy`` where another process reads for so long that the log must stay, at
+        once without ``wait``.
         """
         if self.path is None:
             return
-        if shrink:
-            self.rows("VACUUM")
-        ((busy, _, _),) = self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._lock:
+            if not wait:
+                self.rows("PRAGMA busy_timeout = 0")
+            try:
+                if shrink:
+                    self.rows("VACUUM")
+                ((busy, _, _),) = self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self.rows(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
         if busy:
             raise HistoryError("history-busy", path=self.path)
 
@@ -140,26 +150,40 @@ class Database:
             # connection of this process holds (sqlite.org/howtocorrupt.html, 2.2).
             if self.path.stat().st_mode & 0o077:
                 self.path.chmod(0o600)
+        return self._connect("mode=rw")
+
+    def _look(self) -> sqlite3.Connection:
+        assert self.path is not None
+        # Even a reader makes the log's files where they are missing, unless it is told that nobody
+        # writes: without a log nobody does.
+        logged = self.path.with_name(f"{self.path.name}-wal").exists()
+        return self._connect("mode=ro" if logged else "mode=ro&immutable=1")
+
+    def _connect(self, how: str) -> sqlite3.Connection:
+        assert self.path is not None
         return sqlite3.connect(
-            f"file:{quote(str(self.path.absolute()))}?mode=rw",
+            f"file:{quote(str(self.path.absolute()))}?{how}",
             uri=True,
             timeout=_BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
         )
 
-    def _prepare(self) -> None:
+    def _check(self) -> None:
+        """Raise HistoryError for a file that is none of ours."""
         kind, version = self._number("PRAGMA application_id"), self._number("PRAGMA user_version")
         tables = self._number("SELECT count(*) FROM sqlite_master")
         if kind != APPLICATION_ID and (kind, version, tables) != (0, 0, 0):
             raise HistoryError("history-foreign", path=self.path)
         if version > VERSION:
             raise HistoryError("history-newer", path=self.path, version=version, known=VERSION)
+
+    def _prepare(self) -> None:
         self.rows("PRAGMA foreign_keys = ON")
         self.rows("PRAGMA secure_delete = ON")
         if self.path is not None:
             self.rows("PRAGMA journal_mode = WAL")
-        if version < VERSION:
+        if self._number("PRAGMA user_version") < VERSION:
             self._migrate()
 
     def _migrate(self) -> None:

@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +61,9 @@ class History:
         self._database = Database(path)
         self._locks = None if path is None else path.with_name(f"{path.name}.writers")
         self._owner = Owner(self._locks)
+        #: What was deleted is gone, but its texts still lie in the log beside the file, because
+        #: another process reads; they go with what is done next, or at the close.
+        self.unscrubbed = False
         self.recover()
 
     # Conversations.
@@ -70,6 +74,7 @@ class History:
         limit: how many at most. before: the ``next`` of the page before. Raises HistoryError
         (``history-cursor``).
         """
+        self._scrub_later()
         return list_conversations(self._database, whole_characters(query), limit, before)
 
     def create(
@@ -96,6 +101,7 @@ class History:
 
     def conversation(self, id: str) -> Conversation:
         """Return a conversation with all its messages."""
+        self._scrub_later()
         self.recover()
         with self._database.snapshot():
             head = self._head(id)
@@ -133,18 +139,21 @@ class History:
         return self.conversation(id)
 
     def delete(self, id: str) -> None:
-        """Delete a conversation for good; its texts are overwritten in the file."""
+        """Delete a conversation for good; its texts are overwritten in the file.
+
+        Where another process reads just now, they are a little later (``unscrubbed``).
+        """
         with self._database.transaction():
             if not self._database.changed("DELETE FROM conversation WHERE id = ?", id):
                 raise HistoryError("history-no-conversation", id=id)
-        self._database.scrub()
+        self._scrub()
 
     def erase(self) -> None:
-        """Delete all conversations for good; their texts are overwritten in the file."""
+        """Delete all conversations for good; their texts are overwritten, as in :meth:`delete`."""
         with self._database.transaction():
             self._database.rows("DELETE FROM conversation")
             self._database.rows("DELETE FROM sqlite_sequence")
-        self._database.scrub(shrink=True)
+        self._scrub(shrink=True)
 
     # Messages.
 
@@ -266,6 +275,7 @@ class History:
 
     def close(self) -> None:
         """Close; harmless twice."""
+        self._scrub_later()
         self._database.close()
         self._owner.release()
 
@@ -279,6 +289,22 @@ class History:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _scrub(self, *, shrink: bool = False, wait: bool = True) -> None:
+        self.unscrubbed = True
+        try:
+            self._database.scrub(shrink=shrink, wait=wait)
+        except HistoryError as error:
+            # The deletion itself is done, and must not be told as if it had failed.
+            if error.code != "history-busy":
+                raise
+        else:
+            self.unscrubbed = False
+
+    def _scrub_later(self) -> None:
+        if self.unscrubbed:
+            with suppress(HistoryError):  # nothing that is asked now fails for it
+                self._scrub(wait=False)
 
     # Rows; inside of a transaction or a snapshot.
 

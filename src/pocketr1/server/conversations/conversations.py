@@ -66,6 +66,7 @@ class Conversations:
         self._settings = settings
         self._keeper = Keeper(data_directory(settings.data) / FILE)
         self._replies = Replies(backend, self._keeper)
+        self._importing = False
 
     async def close(self) -> None:
         """Stop what is being written, keep it, and close the store."""
@@ -98,9 +99,9 @@ class Conversations:
     async def _info(self, _request: Request) -> Response:
         facts = asdict(self._backend.facts)
         del facts["created"]
+        kv_store = facts.pop("kv_store")
         sampling = asdict(Sampling())
         del sampling["seed"]
-        kept = await self._backend.cached()
         return _json(
             {
                 "model": facts | {"details": dict(facts["details"])},
@@ -109,7 +110,7 @@ class Conversations:
                 "defaults": sampling | {"max_tokens": None, "think": True, "think_budget": None},
                 "privacy": {
                     "conversations": str(self._keeper.path),
-                    "kv_store": kept.store_path,
+                    "kv_store": kv_store,
                     "prompts_logged": self._settings.log_prompts,
                 },
             }
@@ -143,6 +144,8 @@ class Conversations:
     async def _erase(self, _request: Request) -> Response:
         await self._replies.forget()
         await self._keeper.do(lambda h: h.erase())
+        # What was asked also lies there, in computed form and as tokens.
+        await self._backend.drop_cached(every_model=True)
         return Response(status_code=204)
 
     @operation(
@@ -181,6 +184,8 @@ class Conversations:
         id = request.path_params["id"]
         await self._replies.forget(id)
         await self._keeper.do(lambda h: h.delete(id))
+        # Whose prompts are kept there is not known: all go, and are computed anew when next asked.
+        await self._backend.drop_cached()
         return Response(status_code=204)
 
     @operation(
@@ -232,7 +237,9 @@ class Conversations:
         return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
 
     @operation(
-        "End a reply; what has come stays", answers={200: schemas.ReplyMessage}, errors=(404,)
+        "End a reply; what has come stays",
+        answers={200: schemas.ReplyMessage},
+        errors=(404, 409),
     )
     async def _stop(self, request: Request) -> Response:
         return _json((await self._replies.stop(request.path_params["id"])).to_dict())
@@ -269,10 +276,18 @@ class Conversations:
         "Add the conversations of a file",
         request=schemas.Export,
         answers={200: schemas.Imported},
+        errors=(409,),
     )
     async def _import(self, request: Request) -> Response:
-        document = await read_json(request, self._settings.limits.for_import())
-        return _json({"imported": await self._keeper.do(lambda h: h.load(document))})
+        if self._importing:
+            # One alone may take several times the largest body of memory.
+            raise RequestError("request-importing", status=409)
+        self._importing = True
+        try:
+            document = await read_json(request, self._settings.limits.for_import())
+            return _json({"imported": await self._keeper.do(lambda h: h.load(document))})
+        finally:
+            self._importing = False
 
     async def _body(self, request: Request, model: type[schemas.Body]) -> schemas.Body:
         return checked(model, await read_json(request, self._settings.limits))

@@ -17,8 +17,10 @@ __all__ = ["LAST_EVENT", "Replies"]
 
 #: Number of the last event of a reply that is told from the store: behind all others.
 LAST_EVENT = 2**31 - 1
-# Replies that are over and can still be heard event by event.
-_KEPT = 32
+# For how many seconds, and how many, replies that are over can still be heard event by event; then
+# the store tells their end. A text that is deleted must not lie here for long either.
+_HEARD_SECONDS = 60.0
+_KEPT = 8
 # How often a reply that another process writes is looked at.
 _LOOK_SECONDS = 1.0
 
@@ -54,7 +56,14 @@ class Replies:
         model = self._backend.facts.name
 
         def keep(history: History) -> tuple[StoredMessage, Task]:
-            task = self._task(history, conversation, parent, settings)
+            kept = history.conversation(conversation)
+            seed = kept.settings.get("seed")
+            wanted = dict(settings)
+            if type(seed) is int and "seed" not in wanted:
+                # With the conversation's own seed it would be the same answer again.
+                others = sum(message.parent == parent for message in kept.messages)
+                wanted["seed"] = (seed + others) % 2**64
+            task = self._task(history, conversation, parent, wanted)
             return history.retry(conversation, parent, model), task
 
         reply, task = await self._keeper.do(keep)
@@ -64,11 +73,16 @@ class Replies:
     async def stop(self, id: str) -> StoredMessage:
         """End a reply; one that is over stays as it is.
 
-        Raises HistoryError (``history-no-message``), also for a question.
+        Raises HistoryError: ``history-no-message``, also for a question; ``history-elsewhere`` for
+        one that another process writes.
         """
-        if id in self._running:
-            return await self._running[id].stop()
-        return await self._keeper.do(lambda history: _reply(history, id))
+        running = await self._known(id)
+        if running is not None:
+            return await running.stop()
+        message = await self._keeper.do(lambda history: _recovered(history, id))
+        if message.state == "running":
+            raise HistoryError("history-elsewhere", id=id)
+        return message
 
     async def stop_all(self, conversation: str | None = None) -> None:
         """End the replies of a conversation; ``None``: of all."""
@@ -82,22 +96,35 @@ class Replies:
     async def forget(self, conversation: str | None = None) -> None:
         """End the replies of a conversation, or of all, and drop what is known of them."""
         await self.stop_all(conversation)
-        self._running = {
-            id: reply
-            for id, reply in self._running.items()
-            if conversation not in (None, reply.message.conversation)
-        }
+        for id, reply in [*self._running.items()]:
+            if conversation in (None, reply.message.conversation):
+                self._running.pop(id, None)
 
     async def listen(self, id: str, after: int) -> AsyncIterator[str] | None:
         """Return the events of a reply behind number ``after``; ``None`` where there are none.
 
         Raises HistoryError (``history-no-message``).
         """
-        running = self._running.get(id)
+        running = await self._known(id)
         if running is not None:
             return None if running.heard(after) else running.listen(after)
         message = await self._keeper.do(lambda history: _reply(history, id))
         return None if after >= LAST_EVENT else self._tell(message)
+
+    async def _known(self, id: str) -> RunningReply | None:
+        """Return a reply that this process writes, or has written lately.
+
+        Raises HistoryError (``history-no-message``) where it was deleted since, by whomever.
+        """
+        running = self._running.get(id)
+        if running is not None and running.over:
+            try:
+                await self._keeper.do(lambda history: history.message(id))
+            except HistoryError as error:
+                if error.code == "history-no-message":
+                    self._running.pop(id, None)
+                    raise
+        return running
 
     async def _tell(self, message: StoredMessage) -> AsyncIterator[str]:
         """Yield the end of a reply that this process does not write."""
@@ -126,7 +153,12 @@ class Replies:
         over = [id for id, running in self._running.items() if running.over]
         for id in over[: max(len(over) - _KEPT, 0)]:
             del self._running[id]
-        self._running[reply.id] = RunningReply(self._backend, self._keeper, task, reply)
+        running = RunningReply(self._backend, self._keeper, task, reply)
+        self._running[reply.id] = running
+        loop = asyncio.get_running_loop()
+        running.when_over(
+            lambda: loop.call_later(_HEARD_SECONDS, self._running.pop, reply.id, None)
+        )
 
 
 def _reply(history: History, id: str) -> StoredMessage:
@@ -138,4 +170,4 @@ def _reply(history: History, id: str) -> StoredMessage:
 
 def _recovered(history: History, id: str) -> StoredMessage:
     history.recover()
-    return history.message(id)
+    return _reply(history, id)

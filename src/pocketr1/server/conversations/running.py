@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from pocketr1.chat.history import Outcome, StoredMessage
-from pocketr1.errors import HistoryError, PocketR1Error
+from pocketr1.errors import BusyError, HistoryError, PocketR1Error
 from pocketr1.server.backend import Backend, Begun, Ended, Piece, Task
 from pocketr1.server.conversations.figures import Figures
 from pocketr1.server.conversations.keeper import Keeper
@@ -23,12 +23,17 @@ _SAVE_SECONDS = 0.8
 _STATS_SECONDS = 0.5
 # How often, and after how many seconds, the end of a reply is saved again where that failed.
 _RETRY_SECONDS = (0.2, 1.0)
+# How often, and for how many seconds in all, a busy model is asked again; and the least between.
+_BUSY_TRIES = 10
+_BUSY_SECONDS = 300.0
+_BUSY_PAUSE = 1.0
 
 
 class RunningReply:
     """Reads one reply from the model, keeps it, and tells its listeners.
 
-    It goes on when nobody listens. message: the reply as it was begun, whole when ``over``.
+    It goes on when nobody listens. Where the model has no room for it, it waits and asks again, for
+    minutes at most. message: the reply as it was begun, whole when ``over``.
     """
 
     def __init__(
@@ -40,7 +45,7 @@ class RunningReply:
         self._keeper = keeper
         self._task = task
         self._events: list[str] = []
-        self._stats = ""
+        self._passing = ""  # the newest event that need not be heard: stats, or waiting
         self._changed = asyncio.Event()
         self._figures = Figures()
         self._texts: dict[str, list[str]] = {"reasoning": [], "answer": []}
@@ -54,6 +59,10 @@ class RunningReply:
         self._reader.cancel()
         return await self.wait()
 
+    def when_over(self, act: Callable[[], object]) -> None:
+        """Call ``act`` on the event loop once it is over."""
+        self._work.add_done_callback(lambda _: act())
+
     async def wait(self) -> StoredMessage:
         """Wait for its end."""
         await asyncio.shield(self._work)
@@ -65,7 +74,7 @@ class RunningReply:
 
     async def listen(self, after: int) -> AsyncIterator[str]:
         """Yield the events behind number ``after`` as text of an event stream, to the last."""
-        stats = self._stats
+        passed = ""
         while True:
             if after < len(self._events):
                 # What has come together goes together.
@@ -74,9 +83,9 @@ class RunningReply:
                 yield "".join(fresh)
             elif self.over:
                 return
-            elif self._stats != stats:
-                stats = self._stats
-                yield stats
+            elif self._passing and self._passing is not passed:  # the same may be said twice
+                passed = self._passing
+                yield passed
             else:
                 try:
                     await asyncio.wait_for(self._changed.wait(), ALIVE_SECONDS)
@@ -84,7 +93,23 @@ class RunningReply:
                     yield ": \n\n"
 
     async def _read(self) -> None:
-        """Take the model's events."""
+        """Take the model's events; where it is busy, wait for it."""
+        waited, tries = 0.0, 1
+        while True:
+            try:
+                await self._take()
+                return
+            except BusyError as error:
+                pause = max(_BUSY_PAUSE, error.retry_after)
+                waited += pause
+                if self._events or tries == _BUSY_TRIES or waited > _BUSY_SECONDS:
+                    raise
+                self._passing = event_text("waiting", {"retry_after": error.retry_after})
+                self._wake()
+            await asyncio.sleep(pause)
+            tries += 1
+
+    async def _take(self) -> None:
         stats_at = 0.0
         async with aclosing(self._backend.generate(self._task)) as events:
             async for event in events:
@@ -105,7 +130,7 @@ class RunningReply:
                         self._publish("piece", {"kind": event.kind, "text": event.text})
                     if self._figures.newest - stats_at >= _STATS_SECONDS:
                         stats_at = self._figures.newest
-                        self._stats = event_text("stats", self._figures.passing())
+                        self._passing = event_text("stats", self._figures.passing())
                         self._wake()
                 else:
                     self._ended = event
@@ -183,6 +208,8 @@ class RunningReply:
         )
 
     def _publish(self, kind: str, data: Any) -> None:
+        if kind == "begun":
+            self._passing = ""  # it waits no longer
         self._events.append(event_text(kind, data, len(self._events) + 1))
         self._wake()
 

@@ -265,6 +265,7 @@ class LoadFigures(_Given):
     preempted_total: int
     steps_total: int
     step_seconds_total: float
+    alive: bool
 
 
 def task_of(messages: Sequence[Message], settings: Mapping[str, Any]) -> Task:

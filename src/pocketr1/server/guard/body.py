@@ -8,9 +8,11 @@ differently is how a filter is passed.
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import json
 import re
+import threading
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
@@ -25,6 +27,8 @@ __all__ = ["parse_json", "read_json"]
 #: Integers from here on fit no field; seeds are below.
 _LARGEST = 2**64
 _NUMBER_CHARS = 64
+# A body up to here is parsed at once, within milliseconds, and needs no room of its own.
+_SMALL_BYTES = 64 << 10
 _SHOWN_CHARS = 40
 _OTHER_BOMS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -36,11 +40,17 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 async def read_json(request: Request, limits: Limits) -> Any:
     """Return the JSON of a request's body.
 
-    Raises RequestError: 413 for more than ``limits.body_bytes``, 400 for what is not strict JSON
-    (see :func:`parse_json`); starlette's ClientDisconnect where the client left, or was cut because
-    the body did not come in time.
+    A large one is parsed beside the event loop, which others wait for.
+
+    Raises RequestError: 413 for more than ``limits.body_bytes``, 503 where others' bodies take all
+    the room there is, 400 for what is not strict JSON (see :func:`parse_json`); starlette's
+    ClientDisconnect where the client left, or was cut because the body did not come in time.
     """
-    return parse_json(await _collect(request, limits.body_bytes), limits)
+    with _Room(limits.held_bytes) as room:
+        data = await _collect(request, limits.body_bytes, room)
+        if len(data) <= _SMALL_BYTES:
+            return parse_json(data, limits)
+        return await asyncio.to_thread(parse_json, data, limits)
 
 
 def parse_json(data: bytes, limits: Limits) -> Any:
@@ -79,13 +89,46 @@ def parse_json(data: bytes, limits: Limits) -> Any:
     return value
 
 
-async def _collect(request: Request, most: int) -> bytes:
+async def _collect(request: Request, most: int, room: _Room) -> bytes:
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
         if len(data) > most:
             raise RequestError("body-large", status=413, limit=most)
+        room.take(len(data))
     return bytes(data)
+
+
+class _Room:
+    """What one body takes of the bytes that all bodies of this process may hold at once.
+
+    They are held from their arrival until they are parsed. Small ones count for nothing: as many
+    as there may be connections fit beside.
+    """
+
+    _lock = threading.Lock()
+    _all = 0
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._own = 0
+
+    def take(self, size: int) -> None:
+        """Take room for a body that has grown to ``size``. Raises RequestError, 503."""
+        if size <= _SMALL_BYTES:
+            return
+        with _Room._lock:
+            if _Room._all + size - self._own > self._most:
+                raise RequestError("body-room", status=503)
+            _Room._all += size - self._own
+            self._own = size
+
+    def __enter__(self) -> _Room:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with _Room._lock:
+            _Room._all -= self._own
 
 
 def _decode(data: bytes) -> str:

@@ -61,7 +61,10 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(scope, receive, body_limit(scope["path"], self._limits), self._log_prompts)
+        path = scope["path"]
+        # What signs a browser in is the key itself.
+        log = self._log_prompts and path.rstrip("/") != _SESSION
+        body = _Body(scope, receive, body_limit(path, self._limits), log)
         answer = _Answer(send)
         try:
             early = await self._admit(Request(scope, body.receive), answer)

@@ -14,7 +14,8 @@ class Limits:
     The defaults suit a phone: a request that breaks one of them costs a few megabytes at most.
 
     Of a body: body_bytes; depth: nesting of its JSON; values: strings, numbers, arrays and objects
-    in it, keys included; import_bytes and import_values: the same for ``/api/import``.
+    in it, keys included; import_bytes and import_values: the same for ``/api/import``; held_bytes:
+    of all bodies that are being read at once.
     Of a request for a reply: messages; prompt_chars: characters of all its texts; stop_strings, and
     stop_chars of each; replies: ``n``; tools; schema_bytes: of one JSON Schema.
     Of a connection: connections: at once; header_bytes and headers: of one request;
@@ -32,6 +33,7 @@ class Limits:
     values: int = 200_000
     import_bytes: int = 32 << 20
     import_values: int = 2_000_000
+    held_bytes: int = 64 << 20
 
     messages: int = 1024
     prompt_chars: int = 2_000_000

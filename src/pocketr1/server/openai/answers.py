@@ -196,6 +196,6 @@ class CacheState(BaseModel):
 
 
 class Health(BaseModel):
-    """ok, or closing."""
+    """ok, closing, or failed: the model will not answer until the server is started anew."""
 
-    status: Literal["ok", "closing"]
+    status: Literal["ok", "closing", "failed"]

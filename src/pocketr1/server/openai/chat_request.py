@@ -78,7 +78,7 @@ class ToolMessage(Fields):
     """What a call gave."""
 
     role: Literal["tool"]
-    content: Content
+    content: Content | None
     tool_call_id: str | None = None
 
 
@@ -231,10 +231,12 @@ class ChatFields(Fields):
             limit = limits.messages
             raise RequestError("request-limit", param="messages", where="messages", limit=limit)
         _check_messages(self.messages)
-        chars = sum(len(str(message["content"] or "")) for message in plain_messages(self.messages))
-        if chars > limits.prompt_chars:
-            limit = limits.prompt_chars
-            raise RequestError("request-chars", param="messages", where="messages", limit=limit)
+        # With what the model is told of tools and formats.
+        if sum(map(_chars, self.prompt())) > limits.prompt_chars:
+            limit, param = limits.prompt_chars, "messages"
+            if sum(map(_chars, plain_messages(self.messages))) <= limit:
+                param = "tools" if self.functions else "response_format"
+            raise RequestError("request-chars", param=param, where=param, limit=limit)
         offered = [tool.function for tool in self.tools or ()]
         if len(offered) > limits.tools:
             raise RequestError("request-limit", param="tools", where="tools", limit=limits.tools)
@@ -247,11 +249,11 @@ class ChatFields(Fields):
         if self.functions and not self.forced and self.wanted is not None:
             # Held to the format, the model could never call: better said than found out.
             raise RequestError("request-format-tools", param="response_format")
-        size = len(json.dumps(self.wanted)) if self.wanted else 0
-        if size > limits.schema_bytes:
+        schema = json.dumps(self.wanted, ensure_ascii=False) if self.wanted else ""
+        if len(schema.encode()) > limits.schema_bytes:
             param = "tools" if self.forced else "response_format"
             limit = limits.schema_bytes
-            raise RequestError("request-chars", param=param, where="JSON Schema", limit=limit)
+            raise RequestError("request-bytes", param=param, where="JSON Schema", limit=limit)
 
 
 class ChatRequest(CompletionFields, ChatFields):
@@ -351,6 +353,13 @@ def _text(content: Content | None) -> str:
     if content is None:
         return ""
     return content if isinstance(content, str) else "\n".join(part.text for part in content)
+
+
+def _chars(message: Message) -> int:
+    """Return how many characters a message brings into the prompt."""
+    called = [call["function"] for call in message.get("tool_calls", ())]
+    texts = [message["content"] or "", *(f[name] for f in called for name in ("name", "arguments"))]
+    return sum(map(len, texts))
 
 
 def _check_messages(asked: Sequence[AnyMessage]) -> None:

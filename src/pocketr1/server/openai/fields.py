@@ -38,9 +38,9 @@ class CompletionFields(Fields):
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     max_tokens: Positive | None = None
     stop: str | list[str] | None = None
-    seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
+    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1, lt=1 << 31)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
@@ -57,11 +57,21 @@ class CompletionFields(Fields):
         }
         if given.get("top_k") == -1:
             given["top_k"] = 0
+        if given.get("top_p") == 0:
+            # Of ever fewer tokens the likeliest stays.
+            del given["top_p"]
+            given["temperature"] = 0.0
+        if given.get("seed") == -1:  # "any", as llama.cpp's server has it
+            del given["seed"]
+        elif "seed" in given:
+            given["seed"] %= 1 << 64
         return Sampling(**given)
 
     def stops(self) -> tuple[str, ...]:
         """Return the stop strings."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        if isinstance(self.stop, str):
+            return (self.stop,) if self.stop else ()
+        return tuple(self.stop or ())
 
     def ignored(self) -> list[str]:
         """Return the names of fields that mean nothing here."""

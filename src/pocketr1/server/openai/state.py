@@ -62,6 +62,8 @@ class State:
         """Answer ``/health``."""
         if self._backend.closing:
             return JSONResponse({"status": "closing"}, 503)
+        if not self._backend.load().alive:
+            return JSONResponse({"status": "failed"}, 503)
         return JSONResponse({"status": "ok"})
 
     @operation("Figures for Prometheus", answers={200: "text/plain"})

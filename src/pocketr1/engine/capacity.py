@@ -31,7 +31,7 @@ class SchedulerOptions:
     kept_pages: how many of them may hold finished prompts for others that begin alike, as long as
         nobody needs the room; ``None``: half.
     chunk: rows of joining prompts in a step while answers stream; ``None``: measured, so that a
-        step takes at most about 2.5 times what it takes without them.
+        step takes at most about twice what it takes without them.
     """
 
     running: int | None = None

@@ -11,7 +11,7 @@ __all__ = ["MOST_ROWS", "ChunkSize"]
 MOST_ROWS = 512
 
 # A step with a piece of a prompt may take so many times what one without it takes.
-_STRETCH = 2.5
+_STRETCH = 2.0
 _FEWEST = 8
 # Before a piece was measured.
 _FIRST = 32

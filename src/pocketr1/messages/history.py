@@ -75,7 +75,7 @@ TEXTS: dict[str, Text] = {
     ),
     "history-elsewhere": Text(
         what_en="The reply {id!r} is written by another program.",
-        what_zh="回复 {id!r} 由另一个程序生成。",
+        what_zh="回答 {id!r} 由另一个程序生成。",
         mend_en="Stop it where it was asked for: in its terminal, or on the page of its server.",
         mend_zh="请在提问处将其停止：相应的终端，或相应服务器的网页。",
     ),

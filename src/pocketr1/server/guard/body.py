@@ -14,6 +14,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import Any
 
@@ -29,6 +30,8 @@ _LARGEST = 2**64
 _NUMBER_CHARS = 64
 # A body up to here is parsed at once, within milliseconds, and needs no room of its own.
 _SMALL_BYTES = 64 << 10
+# Larger ones are parsed here, one after another: each takes several times its size meanwhile.
+_PARSER = ThreadPoolExecutor(1, thread_name_prefix="pocketr1-json")
 _SHOWN_CHARS = 40
 _OTHER_BOMS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -50,7 +53,8 @@ async def read_json(request: Request, limits: Limits) -> Any:
         data = await _collect(request, limits.body_bytes, room)
         if len(data) <= _SMALL_BYTES:
             return parse_json(data, limits)
-        return await asyncio.to_thread(parse_json, data, limits)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_PARSER, parse_json, data, limits)
 
 
 def parse_json(data: bytes, limits: Limits) -> Any:

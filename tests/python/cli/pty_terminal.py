@@ -10,6 +10,7 @@ import struct
 import subprocess
 import termios
 import time
+from contextlib import suppress
 
 __all__ = ["Terminal"]
 
@@ -53,6 +54,19 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
+
+    def interrupt(self, answer: str) -> None:
+        """Type Ctrl-C until ``answer`` comes.
+
+        Python's input() sees one that comes between its prompt and its wait for a key only with the
+        next key.
+        """
+        for _ in range(9):
+            self.type("\x03")
+            with suppress(AssertionError):
+                self.wait_for(answer, 2)
+                return
+        self.wait_for(answer)
 
     def leave(self) -> int:
         code = self._process.wait(timeout=30)

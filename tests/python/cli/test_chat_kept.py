@@ -114,11 +114,9 @@ def test_several_lines_are_one_question(start: Start, tmp_path: Path) -> None:
 
 def test_ctrl_c_twice_at_the_prompt_leaves(start: Start) -> None:
     program = start()
-    program.type("\x03")
-    program.wait_for("Ctrl-C again")
+    program.interrupt("Ctrl-C again")
     program.wait_for("> ")
-    program.type("\x03")
-    program.wait_for("Leaving.")
+    program.interrupt("Leaving.")
     assert program.leave() == 0
     assert "Traceback" not in program.seen
 

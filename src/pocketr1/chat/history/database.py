@@ -171,8 +171,10 @@ class Database:
 
     def _check(self) -> None:
         """Raise HistoryError for a file that is none of ours."""
-        kind, version = self._number("PRAGMA application_id"), self._number("PRAGMA user_version")
-        tables = self._number("SELECT count(*) FROM sqlite_master")
+        with self.snapshot():  # another process may be making it at this moment
+            kind = self._number("PRAGMA application_id")
+            version = self._number("PRAGMA user_version")
+            tables = self._number("SELECT count(*) FROM sqlite_master")
         if kind != APPLICATION_ID and (kind, version, tables) != (0, 0, 0):
             raise HistoryError("history-foreign", path=self.path)
         if version > VERSION:

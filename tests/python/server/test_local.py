@@ -319,15 +319,18 @@ def test_closing_without_grace_ends_replies_as_cancelled_with_what_came() -> Non
 
     found = run(close, SchedulerOptions(running=2))
     assert [one[-1].finish_reason for one in found] == ["cancelled"] * 3
-    assert found[0][-1].completion_tokens > 5
-    assert text(found[0], "reasoning")
+    # Which of them waits is decided by who was encoded last.
+    first = max(found, key=lambda one: one[-1].completion_tokens)
+    assert first[-1].completion_tokens > 5
+    assert text(first, "reasoning")
 
 
 def test_closing_ends_the_threads() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())  # the parser of large bodies is the process's
     run(lambda backend: events(backend, ask()))
-    assert not [t for t in threading.enumerate() if t.name.startswith("pocketr1")]
-    assert threading.active_count() <= before + 1  # asyncio's own may linger
+    more = set(threading.enumerate()) - before
+    assert not [t for t in more if t.name.startswith("pocketr1")]
+    assert len(more) <= 1  # asyncio's own may linger
 
 
 def test_a_given_engine_is_lent_and_comes_back(engine: Engine) -> None:

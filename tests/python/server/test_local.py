@@ -209,7 +209,9 @@ def test_a_bad_task_is_refused_and_the_next_one_answered(task: Task, kind: type[
 
 def test_where_the_queue_is_full_it_says_when_to_come_again() -> None:
     async def crowd(backend: LocalBackend) -> list[Any]:
-        tasks = (events(backend, ask(str(n), max_tokens=200)) for n in range(6))
+        # So long that none has ended before the last is asked.
+        long = {"max_tokens": 1500, "sampling": LONG, "loop_check": False}
+        tasks = (events(backend, ask(str(n), **long)) for n in range(6))
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     found = run(crowd, SchedulerOptions(running=2, waiting=1))

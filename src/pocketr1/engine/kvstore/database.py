@@ -153,7 +153,11 @@ class Database:
 
     def _prepare(self, writable: bool) -> None:
         self.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        kind, version, tables = self._state()
+        self.execute("BEGIN")  # of one moment: another process may be making it
+        try:
+            kind, version, tables = self._state()
+        finally:
+            self.execute("ROLLBACK")
         if kind != APPLICATION_ID and (kind, version, tables) != (0, 0, 0):
             raise EngineError("kv-store-foreign", path=self.path)
         if version > VERSION:

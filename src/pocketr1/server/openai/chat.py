@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from pocketr1.errors import PocketR1Error
 from pocketr1.server import streams
 from pocketr1.server.backend import Backend, Begun, Ended, Event, Piece
-from pocketr1.server.errors import error_body, fault
 from pocketr1.server.guard.body import read_json
 from pocketr1.server.guard.limits import Limits
 from pocketr1.server.openai.answers import ChatCompletion
 from pocketr1.server.openai.chat_reply import ChatReply, Gathered
 from pocketr1.server.openai.chat_request import ChatRequest, refuse_media
+from pocketr1.server.openai.chunks import stream
 from pocketr1.server.openai.fields import told_of
 from pocketr1.server.openai.usage import Counter, fingerprint
 from pocketr1.server.openapi import operation
@@ -52,15 +50,8 @@ class ChatCompletions:
         if not asked.stream:
             document = await streams.while_connected(request, self._gather(asked))
             return JSONResponse(document, headers=headers)
-        patient = streams.Patient(self._backend.generate(asked.task()))
-        try:
-            # What is wrong with the task shows now, while there is still a status to tell it by.
-            wait = patient.next(streams.KEEP_ALIVE_SECONDS)
-            first = await streams.while_connected(request, wait)
-        except BaseException:
-            await patient.aclose()
-            raise
-        return streams.EventStream(self._events(asked, patient, first), headers, held=patient)
+        chunks = _Chunks(asked, self._head("chat.completion.chunk"))
+        return await stream(request, self._backend.generate(asked.task()), chunks, headers)
 
     async def _gather(self, asked: ChatRequest) -> dict[str, Any]:
         task = asked.task()
@@ -93,29 +84,6 @@ class ChatCompletions:
         head = self._head("chat.completion")
         return {**head, "choices": choices, "usage": counter.usage()}
 
-    async def _events(
-        self, asked: ChatRequest, patient: streams.Patient[Event], first: Event | None
-    ) -> AsyncGenerator[str, None]:
-        """Yield the chunks, comments while there are none, and the end."""
-        chunks = _Chunks(asked, self._head("chat.completion.chunk"))
-        event = first
-        try:
-            while True:
-                if event is None:
-                    yield streams.KEEP_ALIVE
-                else:
-                    for chunk in chunks.of(event):
-                        yield streams.data_line(chunk)
-                event = await patient.next(streams.KEEP_ALIVE_SECONDS)
-        except StopAsyncIteration:
-            for chunk in chunks.last():
-                yield streams.data_line(chunk)
-        except PocketR1Error as error:
-            yield streams.data_line(error_body(error))
-        except Exception as error:
-            yield streams.data_line(error_body(fault(error)))
-        yield "data: [DONE]\n\n"
-
     def _head(self, kind: str) -> dict[str, Any]:
         facts = self._backend.facts
         return {
@@ -135,6 +103,10 @@ class _Chunks:
         self._head = head | ({"usage": None} if self._with_usage else {})
         self._replies = [ChatReply(asked) for _ in range(asked.n or 1)]
         self._counter = Counter()
+
+    def opening(self) -> list[dict[str, Any]]:
+        """Return nothing: a reply opens when its prompt is computed."""
+        return []
 
     def of(self, event: Event) -> list[dict[str, Any]]:
         """Return the chunks of an event."""

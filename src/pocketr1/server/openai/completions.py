@@ -14,13 +14,13 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from pocketr1.errors import PocketR1Error
 from pocketr1.server import streams
 from pocketr1.server.backend import Backend, Begun, Ended, Event, Facts, Task
-from pocketr1.server.errors import RequestError, error_body, fault
+from pocketr1.server.errors import RequestError
 from pocketr1.server.guard.body import read_json
 from pocketr1.server.guard.limits import Limits
 from pocketr1.server.openai.answers import Completion
+from pocketr1.server.openai.chunks import stream
 from pocketr1.server.openai.fields import CompletionFields, told_of
 from pocketr1.server.openai.logprobs import LegacyLogprobs
 from pocketr1.server.openai.usage import Counter, fingerprint
@@ -115,15 +115,8 @@ class Completions:
         if not asked.stream:
             document = await streams.while_connected(request, self._gather(asked, echoes))
             return JSONResponse(document, headers=headers)
-        patient = streams.Patient(self._generate(asked))
-        try:
-            wait = patient.next(streams.KEEP_ALIVE_SECONDS)
-            first = await streams.while_connected(request, wait)
-        except BaseException:
-            await patient.aclose()
-            raise
-        events = self._events(asked, echoes, patient, first)
-        return streams.EventStream(events, headers, held=patient)
+        chunks = _Chunks(asked, echoes, self._head())
+        return await stream(request, self._generate(asked), chunks, headers)
 
     async def _echoes(self, asked: CompletionRequest) -> list[str]:
         """Return the text of each prompt that is to stand before its completion."""
@@ -171,52 +164,6 @@ class Completions:
         ]
         return {**self._head(), "choices": choices, "usage": counter.usage()}
 
-    async def _events(
-        self,
-        asked: CompletionRequest,
-        echoes: list[str],
-        patient: streams.Patient[Event],
-        first: Event | None,
-    ) -> AsyncGenerator[str, None]:
-        """Yield the chunks, comments while there are none, and the end."""
-        with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
-        head = self._head() | ({"usage": None} if with_usage else {})
-        n = asked.n or 1
-        logprobs = [LegacyLogprobs() for _ in range(n * len(echoes))]
-        counter = Counter()
-
-        def chunk(index: int, text: str, found: Any = None, reason: str | None = None) -> str:
-            choice = {"index": index, "text": text, "logprobs": found, "finish_reason": reason}
-            return streams.data_line({**head, "choices": [choice]})
-
-        event = first
-        try:
-            for index in range(n * len(echoes)):
-                if echoes[index // n]:
-                    yield chunk(index, echoes[index // n])
-            while True:
-                if event is None:
-                    yield streams.KEEP_ALIVE
-                elif isinstance(event, Begun):
-                    counter.begin(event)
-                elif isinstance(event, Ended):
-                    counter.end(event)
-                    yield chunk(event.index, "", reason=_reason(event))
-                else:
-                    found = None
-                    if asked.logprobs is not None:
-                        found = logprobs[event.index].take(event.logprobs, event.text)
-                    yield chunk(event.index, event.text, found)
-                event = await patient.next(streams.KEEP_ALIVE_SECONDS)
-        except StopAsyncIteration:
-            if with_usage:
-                yield streams.data_line({**head, "choices": [], "usage": counter.usage()})
-        except PocketR1Error as error:
-            yield streams.data_line(error_body(error))
-        except Exception as error:
-            yield streams.data_line(error_body(fault(error)))
-        yield "data: [DONE]\n\n"
-
     def _head(self) -> dict[str, Any]:
         facts = self._backend.facts
         return {
@@ -226,6 +173,47 @@ class Completions:
             "model": facts.name,
             "system_fingerprint": fingerprint(facts),
         }
+
+
+class _Chunks:
+    """Turns events into the chunks of a stream; echoes: the text before each prompt's replies."""
+
+    def __init__(self, asked: CompletionRequest, echoes: list[str], head: dict[str, Any]) -> None:
+        self._with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
+        self._head = head | ({"usage": None} if self._with_usage else {})
+        self._with_logprobs = asked.logprobs is not None
+        self._echoes = [echo for echo in echoes for _ in range(asked.n or 1)]
+        self._logprobs = [LegacyLogprobs() for _ in self._echoes]
+        self._counter = Counter()
+
+    def opening(self) -> list[dict[str, Any]]:
+        """Return the prompts that are to be echoed."""
+        return [self._chunk(index, echo) for index, echo in enumerate(self._echoes) if echo]
+
+    def of(self, event: Event) -> list[dict[str, Any]]:
+        """Return the chunks of an event."""
+        if isinstance(event, Begun):
+            self._counter.begin(event)
+            return []
+        if isinstance(event, Ended):
+            self._counter.end(event)
+            return [self._chunk(event.index, "", reason=_reason(event))]
+        found = None
+        if self._with_logprobs:
+            found = self._logprobs[event.index].take(event.logprobs, event.text)
+        return [self._chunk(event.index, event.text, found)]
+
+    def last(self) -> list[dict[str, Any]]:
+        """Return what stands at the end."""
+        if not self._with_usage:
+            return []
+        return [{**self._head, "choices": [], "usage": self._counter.usage()}]
+
+    def _chunk(
+        self, index: int, text: str, logprobs: Any = None, reason: str | None = None
+    ) -> dict[str, Any]:
+        choice = {"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}
+        return {**self._head, "choices": [choice]}
 
 
 def _reason(ended: Ended) -> str:

@@ -215,7 +215,8 @@ def test_any_value_of_bundle_json_may_be_hostile(tmp_path: Path, data: st.DataOb
         container, key = data.draw(st.sampled_from(list(places(metadata))))
         what = data.draw(st.sampled_from(["replace", "remove", "repeat"]))
         if what == "replace":
-            container[key] = data.draw(st.sampled_from(HOSTILE))
+            # A copy: the second draw may change what the first put in.
+            container[key] = copy.deepcopy(data.draw(st.sampled_from(HOSTILE)))
         elif what == "remove":
             del container[key]
         elif isinstance(container, list):
